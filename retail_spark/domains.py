@@ -1,0 +1,58 @@
+"""The list of jobs: one line each. A new domain is one more folder and one more line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import create_model
+
+from retail_spark.errors import UsageError
+from retail_spark.settings import Section, Settings, setting
+
+if TYPE_CHECKING:
+    from retail_spark.run import Job
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a job and its settings live. `section` is its key in the settings files."""
+
+    section: str
+    package: str
+    does: str
+
+    @property
+    def settings(self) -> type[Section]:
+        """The class `JobSettings` of the package's settings module."""
+        return cast(type[Section], import_module(f"{self.package}.settings").JobSettings)
+
+    def job(self) -> Job:
+        """The job itself: JOB of the package's job module."""
+        return cast("Job", import_module(f"{self.package}.job").JOB)
+
+
+JOBS: dict[str, Entry] = {
+    "ingest": Entry("ingest", "retail_spark.ingest", "source files, tables or streams to silver tables"),
+    "recommend": Entry("recommend", "retail_spark.recommend", "product lists for every customer"),
+    "maintain": Entry("maintain", "retail_spark.maintain", "compact, vacuum and analyse the lake's tables"),
+}
+
+
+def entry(name: str) -> Entry:
+    """The entry of a job. Raises UsageError that names the jobs there are."""
+    if name not in JOBS:
+        raise UsageError(f"there is no job {name!r}.", fix=f"use one of: {', '.join(JOBS)}")
+    return JOBS[name]
+
+
+@cache
+def settings_class() -> type[Settings]:
+    """Settings with the section of every job, and the source mapping (source, inputs, tables) of ingest."""
+    from retail_spark.ingest.mapping import SourceMapping
+
+    fields: dict[str, Any] = {e.section: (e.settings, setting(e.settings, e.does)) for e in JOBS.values()}
+    fields |= {name: (info.annotation, info) for name, info in SourceMapping.model_fields.items()}
+    return create_model("AllSettings", __base__=Settings, **fields)

@@ -1,0 +1,1 @@
+"""Source files to canonical tables, by configuration alone."""

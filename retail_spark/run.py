@@ -1,0 +1,205 @@
+"""What a job sees and returns: Run, Outcome, and the @job mark. How a run lives is in lifecycle.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from retail_spark.errors import InputError
+from retail_spark.lake.contracts import Contract
+from retail_spark.lake.store import Lake, Pin
+from retail_spark.lake.writers import Write
+from retail_spark.registry.gates import Verdict
+from retail_spark.registry.models import Candidate, Champion
+from retail_spark.settings import Section, Settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from retail_spark.progress import Progress
+
+
+@dataclass(frozen=True)
+class SourcePin:
+    """An input outside the lake: a file by (relative name, size, content hash), or a query that is never unchanged."""
+
+    name: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt at one job: its identity, its pinned inputs, and the time and chance it may use."""
+
+    id: str
+    job: str
+    known_until: date | None
+    """The run's as_of; None for a job without a driving table (ingest)."""
+    seed: int
+    spark: SparkSession
+    lake: Lake
+    settings: Settings
+    pins: Mapping[str, Pin]
+    last_pins: Mapping[str, Pin]
+    """Input versions of the last finished run of this job; empty on the first."""
+    progress: Progress
+    champion: Champion | None = None
+    """The model in force for this job, if there is one."""
+    sources: tuple[SourcePin, ...] = ()
+    """Inputs outside the lake, pinned when the run began."""
+    batch: Any = None
+    """What a job that drives its own stream hands to each attempt (see Job.drive)."""
+
+    @property
+    def as_of(self) -> date:
+        """The last date the run may know of."""
+        if self.known_until is None:
+            raise ValueError(f"the job {self.job} has no as_of")
+        return self.known_until
+
+    def stage(self, name: str, frame: DataFrame) -> DataFrame:
+        """Computes the frame once, stores it beside the lake until the run ends, and returns the stored one."""
+        return self.lake.stage(self.id, name, frame)
+
+    def read(self, contract: Contract) -> DataFrame:
+        """The table at its pinned version, without rows that were not known at the end of as_of.
+
+        Raises InputError when the table does not exist yet.
+        """
+        frame = self._at(contract, self.pins)
+        return frame.transform(only_known_by, contract=contract, as_of=self.as_of)
+
+    def has(self, contract: Contract) -> bool:
+        """True when the input table exists (an optional input may not)."""
+        return self.pins[contract.name].version is not None
+
+    def previous(self, contract: Contract) -> DataFrame:
+        """The job's own output as it stood when the run began; empty when there is none yet."""
+        pin = self.pins.get(contract.name)
+        if pin is None or pin.version is None:
+            return self.spark.createDataFrame([], contract.schema)
+        return self.lake.read(contract.table, version=pin.read_version)
+
+    def added_since_last(self, contract: Contract) -> DataFrame:
+        """Rows inserted or updated since the input version of the last finished run; all rows on the first."""
+        before = self.last_pins.get(contract.name)
+        now = self.pins[contract.name]
+        if before is None or before.version is None or before.table_id != now.table_id or now.read_version is None:
+            return self.read(contract)
+        changed = self.lake.changes(contract, after=before.version, until=now.read_version)
+        return changed.transform(only_known_by, contract=contract, as_of=self.as_of)
+
+    def _at(self, contract: Contract, pins: Mapping[str, Pin]) -> DataFrame:
+        pin = pins[contract.name]
+        if pin.version is None:
+            raise InputError(
+                f"{contract.name} does not exist in {self.lake.where}.",
+                fix=f"ingest a source that maps the table {contract.table.parts[-1]} first",
+            )
+        return self.lake.read(contract.table, version=pin.read_version)
+
+
+def only_known_by(frame: DataFrame, *, contract: Contract, as_of: date) -> DataFrame:
+    """Rows known by the end of as_of, by the contract's `known_by`. Same grain."""
+    if contract.known_by is None:
+        return frame
+    return frame.where(F.to_date(F.expr(contract.known_by)) <= F.lit(as_of))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job returns. The machinery stages, checks, writes, registers and records it.
+
+    `tables` may be a function of the gate's verdict, so that a refused candidate's run is scored by the champion.
+    """
+
+    tables: tuple[Write, ...] | Callable[[Verdict], tuple[Write, ...]]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    model: Candidate | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    """File name -> figure, logged with the model's run."""
+
+
+JobFunction = Callable[[Run, Any], Outcome]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a run, as printed on the last line of stdout."""
+
+    run_id: str
+    job: str
+    status: str
+    """done, unchanged, or gate_refused."""
+    as_of: str | None
+    tables: Mapping[str, Mapping[str, int]]
+    """Table -> {"version", "rows"}: rows of this run."""
+    metrics: Mapping[str, float]
+    model: str | None = None
+    """`name/version` of the model that scored the run."""
+
+
+class Attempt(Protocol):
+    """One attempt at a run over the given sources: pins, computes, checks, writes, records."""
+
+    def __call__(self, *, sources: tuple[SourcePin, ...], batch: Any) -> Result: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job: its name, the settings section it reads, its tables, and its function."""
+
+    name: str
+    settings: type[Section]
+    reads: tuple[Contract, ...]
+    writes: tuple[Contract, ...]
+    function: JobFunction
+    driving: Contract | None
+    """The table whose last date is the default as_of."""
+    optional: tuple[Contract, ...] = ()
+    """Inputs that may be absent."""
+    learns: bool = False
+    """True when the job registers a model, so that MLflow must answer before anything is computed."""
+    sources: Callable[[SparkSession, Settings], tuple[SourcePin, ...]] | None = None
+    """Finds and pins inputs outside the lake."""
+    lease_scope: Callable[[Settings], str] | None = None
+    """What the lease is taken on beside the job, such as the source of an ingest."""
+    drive: Callable[[SparkSession, Lake, Settings, Attempt], Result | None] | None = None
+    """For a job that is fed by a stream: calls the attempt for its micro-batch. None: nothing new came."""
+
+    def __call__(self, run: Run, settings: Section) -> Outcome:
+        return self.function(run, settings)
+
+
+def job(
+    name: str,
+    *,
+    settings: type[Section],
+    reads: tuple[Contract, ...] = (),
+    writes: tuple[Contract, ...] = (),
+    optional: tuple[Contract, ...] = (),
+    learns: bool = False,
+    **hooks: Any,
+) -> Callable[[JobFunction], Job]:
+    """Marks a function from pinned inputs to an Outcome as the job `name`; the first of `reads` drives as_of."""
+
+    def mark(function: JobFunction) -> Job:
+        return Job(
+            name=name,
+            settings=settings,
+            reads=reads,
+            writes=writes,
+            function=function,
+            driving=reads[0] if reads else None,
+            optional=optional,
+            learns=learns,
+            **hooks,
+        )
+
+    return mark

@@ -1,0 +1,188 @@
+"""The only place that builds a SparkSession.
+
+Started by spark-submit, on Databricks or against Spark Connect, the session that is there is taken and nothing of
+it is changed but what this package cannot do without (UTC, ANSI). Otherwise a local session is started with
+defaults for one machine: Delta's own are for big clusters.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from retail_spark.errors import ServiceMissingError, UsageError
+from retail_spark.secrets import masked
+from retail_spark.settings import Settings
+
+JAVA_FIX = "install Java 17 or 21 (Debian: apt-get install openjdk-17-jre-headless) or set JAVA_HOME to one"
+DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+_IVY_JARS = Path(os.environ.get("IVY_HOME", Path.home() / ".ivy2.5.2")) / "jars"
+
+
+def get_session(settings: Settings, *, fast_start: bool = False) -> SparkSession:
+    """The session that is there, or a new local one. `fast_start` trades peak speed for a quick first answer.
+
+    Raises ServiceMissingError without a usable Java or Delta JAR, UsageError for a jars_dir without JARs.
+    """
+    if _is_given():
+        session = SparkSession.builder.getOrCreate()
+        _check_delta(session)
+    else:
+        session = _start_local(settings, fast_start=fast_start)
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    session.conf.set("spark.sql.ansi.enabled", "true")
+    return session
+
+
+def is_classic(spark: SparkSession) -> bool:
+    """True when the driver's JVM is at hand (not Spark Connect)."""
+    return type(spark).__module__.startswith("pyspark.sql.session") or hasattr(spark, "_jsparkSession")
+
+
+def _is_given() -> bool:
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    on_databricks = "DATABRICKS_RUNTIME_VERSION" in os.environ
+    connected = "SPARK_REMOTE" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ
+    return submitted or on_databricks or connected or SparkSession.getActiveSession() is not None
+
+
+def _check_delta(session: SparkSession) -> None:
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ or not is_classic(session):
+        return
+    if DELTA["spark.sql.extensions"] not in (session.conf.get("spark.sql.extensions", "") or ""):
+        raise ServiceMissingError(
+            "this Spark session does not know Delta Lake.",
+            fix="start it with spark-submit --properties-file deploy/spark_submit/spark-defaults.conf, "
+            "or give --packages io.delta:delta-spark_4.1_2.13:4.4.0 and Delta's two --conf",
+        )
+
+
+def _start_local(settings: Settings, *, fast_start: bool) -> SparkSession:
+    check_java()
+    conf = _local_conf(settings, fast_start=fast_start)
+    builder = SparkSession.builder.appName("retail-spark")
+    for key, value in (conf | _jars(settings) | dict(settings.spark.conf)).items():
+        builder = builder.config(key, value)
+    log = Path(settings.spark.log_file or _beside(settings, "_logs/spark.log"))
+    with _stderr_to(log):
+        try:
+            session = builder.getOrCreate()
+        except Exception as error:  # py4j and pyspark raise bare exceptions when the JVM does not come up
+            raise ServiceMissingError(
+                f"Spark did not start: {_last_words(log) or error}",
+                fix=f"read {log}; without a network set spark.jars_dir or spark.package_mirror",
+            ) from error
+    session.sparkContext.setCheckpointDir(settings.spark.checkpoint_dir or str(_beside(settings, "_checkpoints")))
+    return session
+
+
+def _local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
+    cores = os.cpu_count() or 1
+    partitions = settings.spark.shuffle_partitions or max(4, 2 * cores)
+    log4j = Path(__file__).with_name("log4j2.properties")
+    java = [f"-Dlog4j2.configurationFile=file:{log4j}", "-XX:+UseParallelGC"]
+    if fast_start:
+        java += ["-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+    return DELTA | {
+        "spark.master": settings.spark.master or "local[*]",
+        "spark.driver.memory": settings.spark.driver_memory,
+        "spark.driver.extraJavaOptions": " ".join(java),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": str(partitions),
+        "spark.sql.adaptive.enabled": "true",
+        "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.warehouse.dir": str(_beside(settings, "_warehouse")),
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.legacy.createHiveTableByDefault": "false",
+        "spark.port.maxRetries": "64",
+    }
+
+
+def _beside(settings: Settings, name: str) -> Path:
+    """A place under the lake when it is a local folder, else under the temporary folder."""
+    root = settings.lake.root
+    if "://" in root and not root.startswith("file:"):
+        return Path(tempfile.gettempdir()) / "retail-spark" / name
+    return Path(root.removeprefix("file:")).resolve() / name
+
+
+def _jars(settings: Settings) -> dict[str, str]:
+    """Delta's JARs: from a folder, from Spark's own cache, or as a package that Spark resolves."""
+    if settings.spark.jars_dir is not None:
+        jars = sorted(Path(settings.spark.jars_dir).glob("*.jar"))
+        if not any("delta-spark" in jar.name for jar in jars):
+            raise UsageError(
+                f"spark.jars_dir {settings.spark.jars_dir} holds no delta-spark JAR.",
+                fix=f"put {settings.spark.delta_package} and delta-storage of the same version there",
+            )
+        return {"spark.jars": ",".join(str(jar) for jar in jars)}
+    cached = _cached_jars(settings.spark.delta_package)
+    if cached:
+        return {"spark.jars": ",".join(cached)}
+    mirror = settings.spark.package_mirror
+    asked = {"spark.jars.repositories": mirror} if mirror else {}
+    return {"spark.jars.packages": settings.spark.delta_package} | asked
+
+
+def _cached_jars(package: str) -> list[str]:
+    """JARs that an earlier resolution left in Ivy's cache; resolving anew costs seconds at every start."""
+    group, artifact, version = package.split(":")
+    wanted = [_IVY_JARS / f"{group}_{artifact}-{version}.jar", _IVY_JARS / f"{group}_delta-storage-{version}.jar"]
+    others = sorted(_IVY_JARS.glob("org.antlr_antlr4-runtime-*.jar"))
+    return [str(jar) for jar in (*wanted, *others)] if all(jar.exists() for jar in wanted) else []
+
+
+def check_java() -> str:
+    """The java that Spark will use. Raises ServiceMissingError unless it is 17 or 21."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if java is None or not Path(java).exists():
+        raise ServiceMissingError("there is no Java on this machine.", fix=JAVA_FIX)
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(\d+)', said)
+    if found is None or int(found.group(1)) not in (17, 21):
+        first_line = said.splitlines()[0] if said else "no answer"
+        raise ServiceMissingError(f"{java} is not Java 17 or 21 ({first_line}).", fix=JAVA_FIX)
+    return java
+
+
+@contextmanager
+def _stderr_to(log: Path) -> Iterator[None]:
+    """Lets a child started meanwhile (the JVM) write its stderr to `log` for all its life."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _last_words(log: Path) -> str:
+    lines = [x for x in log.read_text(encoding="utf-8", errors="replace").splitlines() if x.strip()]
+    told = [x for x in lines[-60:] if re.search(r"(?i)error|exception|unresolved|not found", x)]
+    return masked(" / ".join(told[-3:]))
