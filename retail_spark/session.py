@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,10 +18,10 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from retail_spark.errors import ServiceMissingError, UsageError
+from retail_spark.java import java_home
 from retail_spark.secrets import masked
 from retail_spark.settings import Settings
 
-JAVA_FIX = "install Java 17 or 21 (Debian: apt-get install openjdk-17-jre-headless) or set JAVA_HOME to one"
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -70,10 +68,11 @@ def _check_delta(session: SparkSession) -> None:
 
 
 def _start_local(settings: Settings, *, fast_start: bool) -> SparkSession:
-    check_java()
+    os.environ["JAVA_HOME"] = str(java_home())
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # Spark's own default is the python3 of PATH
     conf = _local_conf(settings, fast_start=fast_start)
     builder = SparkSession.builder.appName("retail-spark")
-    for key, value in (conf | _jars(settings) | dict(settings.spark.conf)).items():
+    for key, value in (conf | delta_jars(settings) | dict(settings.spark.conf)).items():
         builder = builder.config(key, value)
     log = Path(settings.spark.log_file or _beside(settings, "_logs/spark.log"))
     with _stderr_to(log):
@@ -126,7 +125,7 @@ def _beside(settings: Settings, name: str) -> Path:
     return Path(root.removeprefix("file:")).resolve() / name
 
 
-def _jars(settings: Settings) -> dict[str, str]:
+def delta_jars(settings: Settings) -> dict[str, str]:
     """Delta's JARs: from a folder, from Spark's own cache, or as a package that Spark resolves."""
     if settings.spark.jars_dir is not None:
         jars = sorted(Path(settings.spark.jars_dir).glob("*.jar"))
@@ -150,20 +149,6 @@ def _cached_jars(package: str) -> list[str]:
     wanted = [_IVY_JARS / f"{group}_{artifact}-{version}.jar", _IVY_JARS / f"{group}_delta-storage-{version}.jar"]
     others = sorted(_IVY_JARS.glob("org.antlr_antlr4-runtime-*.jar"))
     return [str(jar) for jar in (*wanted, *others)] if all(jar.exists() for jar in wanted) else []
-
-
-def check_java() -> str:
-    """The java that Spark will use. Raises ServiceMissingError unless it is 17 or 21."""
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    if java is None or not Path(java).exists():
-        raise ServiceMissingError("there is no Java on this machine.", fix=JAVA_FIX)
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(\d+)', said)
-    if found is None or int(found.group(1)) not in (17, 21):
-        first_line = said.splitlines()[0] if said else "no answer"
-        raise ServiceMissingError(f"{java} is not Java 17 or 21 ({first_line}).", fix=JAVA_FIX)
-    return java
 
 
 @contextmanager

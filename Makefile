@@ -1,0 +1,52 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both set up what they need.
+SHELL := /bin/bash
+LAKE ?= ./lake
+PYTHON ?=
+BIN := .venv/bin
+UV ?= uv
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint check grocery bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@echo "settings: LAKE=$(LAKE) (the demo's lake), PYTHON=/path/to/python3.11"
+
+setup: ## Python environment from the lock, Java, Delta's JAR; does nothing when all is there
+	@PYTHON="$(PYTHON)" bash deploy/setup.sh
+
+demo: setup ## a small retailer through every job, with a summary at the end; again: nothing changes
+	@$(BIN)/retail-spark demo --set lake.root=$(LAKE)
+
+test: setup ## every test but the benchmarks
+	@$(BIN)/python -m pytest -m "not benchmark"
+
+lint: setup ## ruff, mypy, and conf/base.yml as printed from the defaults
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@diff -u conf/base.yml <($(BIN)/retail-spark config --defaults) \
+		|| { echo "conf/base.yml is stale: $(BIN)/retail-spark config --defaults > conf/base.yml"; exit 1; }
+
+check: ## what CI runs: test, lint, and the demo twice
+	@bash .ci/run
+
+grocery: ## a year of a grocer's data (31 MB package) through every job that it feeds
+	@PYTHON="$(PYTHON)" bash deploy/setup.sh grocery
+	@$(BIN)/retail-spark demo --grocery --set lake.root=$(LAKE)
+
+bench: setup ## the benchmarks; they print what they measure
+	@$(BIN)/python -m pytest -m benchmark -s tests/benchmarks
+
+lock: ## pin all dependencies anew (needs uv); names, versions and hashes, no addresses
+	@mkdir -p .make
+	$(LOCK) --extra dev -o requirements.lock pyproject.toml
+	printf 'setuptools>=80,<81\n' | $(LOCK) --no-annotate -o requirements-build.lock -
+	$(LOCK) --extra grocery -c requirements.lock --no-annotate -o .make/grocery.lock pyproject.toml
+	awk -F '==' 'NR == FNR {pinned[$$1]; next} /^[a-z]/ {added = !($$1 in pinned)} added' \
+		requirements.lock .make/grocery.lock > requirements-grocery.lock
+
+clean: ## removes the environment, build output and the demo's lake
+	rm -rf .venv .make dist .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse lake
