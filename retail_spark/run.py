@@ -170,6 +170,8 @@ class Job:
     """Finds and pins inputs outside the lake."""
     lease_scope: Callable[[Settings], str] | None = None
     """What the lease is taken on beside the job, such as the source of an ingest."""
+    always: bool = False
+    """True for a job whose work depends on more than its inputs: a finished run is run again."""
     drive: Callable[[SparkSession, Lake, Settings, Attempt], Result | None] | None = None
     """For a job that is fed by a stream: calls the attempt for its micro-batch. None: nothing new came."""
 

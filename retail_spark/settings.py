@@ -27,6 +27,8 @@ def setting(default: Any, comment: str, *, unit: str = "", **rules: Any) -> Any:
 
 
 class LakeSettings(Section):
+    """Where tables live."""
+
     root: str = setting("./lake", "folder or URL of a path lake; tables lie at <root>/<schema>/<table>")
     catalog: str | None = setting(
         None, "catalog of a catalog lake (Unity Catalog or Hive metastore); set, it wins over root for tables"
@@ -36,6 +38,8 @@ class LakeSettings(Section):
 
 
 class SparkSettings(Section):
+    """The session; all but shuffle_partitions and conf matter only where this package starts it."""
+
     master: str | None = setting(None, "Spark master; empty: the session that is there, else local on all cores")
     driver_memory: str = setting("4g", "memory of a local driver", unit="JVM size", pattern=r"^\d+[kmgt]$")
     shuffle_partitions: int = setting(
@@ -50,6 +54,8 @@ class SparkSettings(Section):
 
 
 class MlflowSettings(Section):
+    """Where runs are logged and models registered."""
+
     tracking_uri: str | None = setting(None, "MLflow server or store; empty: sqlite under <lake.root>/_mlflow")
     token: SecretRef | None = setting(None, "token of the server: env:NAME, file:PATH or databricks:SCOPE/KEY")
     experiment: str = setting("retail-spark", "experiment that runs are logged to")
@@ -58,17 +64,23 @@ class MlflowSettings(Section):
 
 
 class GateSettings(Section):
+    """When a new model may become champion."""
+
     tolerance: float = setting(
         0.01, "a candidate may be worse than the champion by this share of its score", unit="share 0..1", ge=0, le=1
     )
 
 
 class QualitySettings(Section):
+    """Checks of outputs, and their pages."""
+
     data_docs: bool = setting(True, "write Data Docs under <lake.root>/_data_docs")
     examples: int = setting(3, "failing rows shown for a failed check", unit="rows", ge=0, le=100)
 
 
 class RunSettings(Section):
+    """What every run shares."""
+
     seed: int = setting(42, "seed of everything random", ge=0)
     max_failed_share: float = setting(
         0.05, "share of rows with a status other than ok above which a run fails", unit="share 0..1", ge=0, le=1

@@ -1,0 +1,1 @@
+"""Keeps tables small in files and quick to read: the job maintain."""

@@ -1,0 +1,97 @@
+"""Query results as text: an aligned table, CSV, or JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import Row
+from pyspark.sql import functions as F
+
+from retail_spark.errors import InputError, UsageError
+from retail_spark.lake.query import run_sql, tables
+from retail_spark.lake.store import Lake
+
+
+def rendered(lake: Lake, query: str, *, form: str, limit: int) -> tuple[str, bool]:
+    """The query's result as text, and whether it was cut at `limit` rows.
+
+    Raises UsageError for a query that does not parse, InputError for a table or column that is not there.
+    """
+    try:
+        frame = run_sql(lake, query)
+        rows = frame.limit(limit + 1).collect()
+    except ParseException as error:
+        raise UsageError(f"the query does not parse: {_first_line(error)}", fix="mend the SQL") from error
+    except AnalysisException as error:
+        there = ", ".join(str(table) for table in tables(lake)) or "none yet"
+        raise InputError(f"the query cannot be answered: {_first_line(error)}", fix=f"tables: {there}") from error
+    names, shown = frame.columns, rows[:limit]
+    text = {"csv": _csv, "json": _json, "table": _table}[form](names, shown)
+    return text, len(rows) > limit
+
+
+def listed(lake: Lake) -> str:
+    """One line per table: name, rows, version and grain."""
+    lines = []
+    for table in tables(lake):
+        pin = lake.pin(table)
+        grain = lake.spark.sql(f"DESCRIBE DETAIL {lake.ref(table)}").select("description").collect()[0][0]
+        rows = lake.read(table).agg(F.count("*").alias("n")).collect()[0]["n"]
+        lines.append((str(table), f"{rows:,}", str(pin.read_version), grain or ""))
+    if not lines:
+        return f"{lake.where} holds no tables yet: run ingest first, or `retail-spark demo`"
+    return _table(["table", "rows", "version", "grain"], lines).rstrip("\n")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _csv(names: Sequence[str], rows: Sequence[Row]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([[_cell(value) for value in row] for row in rows])
+    return out.getvalue()
+
+
+def _json(names: Sequence[str], rows: Sequence[Row]) -> str:
+    lines = [json.dumps(row.asDict(recursive=True), default=str, ensure_ascii=False) for row in rows]
+    return "".join(line + "\n" for line in lines)
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    cells = [[str(_cell(value)) for value in row] for row in rows]
+    is_number = [
+        all(isinstance(row[i], int | float) or _looks_numeric(row[i]) for row in rows) for i in range(len(names))
+    ]
+    widths = [max(len(name), *(len(row[i]) for row in cells), 0) for i, name in enumerate(names)]
+    lines = ["  ".join(_padded(n, w, right) for n, w, right in zip(names, widths, is_number, strict=True)).rstrip()]
+    lines.append("  ".join("-" * width for width in widths))
+    for row in cells:
+        lines.append(
+            "  ".join(_padded(c, w, right) for c, w, right in zip(row, widths, is_number, strict=True)).rstrip()
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _looks_numeric(value: Any) -> bool:
+    return isinstance(value, str) and value.replace(",", "").isdigit()
+
+
+def _padded(text: str, width: int, right: bool) -> str:
+    return text.rjust(width) if right else text.ljust(width)
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, Row | dict | list):
+        plain = value.asDict(recursive=True) if isinstance(value, Row) else value
+        return json.dumps(plain, default=str, ensure_ascii=False)
+    return value

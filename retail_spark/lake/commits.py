@@ -1,0 +1,147 @@
+"""How the three writers commit. Every commit carries the run id, so that a rerun recognises its own work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from retail_spark.errors import ContractError
+from retail_spark.lake.contracts import LINEAGE, Contract
+from retail_spark.lake.names import TableName
+from retail_spark.lake.store import Lake
+from retail_spark.lake.writers import SliceValue, Write
+
+_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_DELETE = "__delete"
+# A table taken back or cut by hand needs the append again: these operations start a new epoch.
+_RAISES_EPOCH = ("RESTORE", "DELETE", "TRUNCATE", "CREATE OR REPLACE TABLE", "REPLACE TABLE", "CLONE")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a write left behind: the table's version after it."""
+
+    table: str
+    version: int
+
+
+def carry_out(lake: Lake, write: Write, *, run_id: str) -> Commit:
+    """Commits a staged write. Raises ContractError for a repeated key or a row outside the slice."""
+    lake.ensure(write.contract)
+    {"upsert": _upsert, "replace_slice": _replace_slice, "append_once": _append_once}[write.mode](lake, write, run_id)
+    ours = F.max(F.when(F.col("userMetadata") == run_id, F.col("version")))
+    version = lake.history(write.contract.table).agg(F.coalesce(ours, F.max("version")).alias("version")).collect()
+    return Commit(write.contract.name, version[0]["version"])
+
+
+def slice_condition(slice_: Mapping[str, SliceValue]) -> SparkColumn:
+    """True for the rows of a slice."""
+    condition = F.lit(True)
+    for name, value in sorted(slice_.items()):
+        condition = condition & (F.col(name) == F.lit(value))
+    return condition
+
+
+def check_unique(frame: DataFrame, *, key: tuple[str, ...], table: str) -> None:
+    """Raises ContractError with up to three keys that the frame repeats."""
+    repeated = frame.groupBy(*key).count().where(F.col("count") > 1).orderBy(*key).limit(3).collect()
+    if repeated:
+        examples = "; ".join(", ".join(f"{k}={row[k]}" for k in key) + f" ({row['count']} times)" for row in repeated)
+        raise ContractError(f"{table}: rows share a key: {examples}.", fix="make the key unique before writing")
+
+
+def _upsert(lake: Lake, write: Write, run_id: str) -> None:
+    contract = write.contract
+    names = contract.names
+    source = contract.select(write.frame).withColumn(_DELETE, F.lit(False))
+    check_unique(source, key=contract.key, table=contract.name)
+    if write.delete is not None:
+        keys = write.delete.select(*contract.key).distinct().join(source, list(contract.key), how="left_anti")
+        source = source.unionByName(keys.withColumn(_DELETE, F.lit(True)), allowMissingColumns=True)
+    view = f"__upsert_{contract.table.parts[-1]}_{run_id}"
+    source.createOrReplaceTempView(view)
+    lineage = {column.name for column in LINEAGE}
+    on = " AND ".join(f"t.{_q(k)} <=> s.{_q(k)}" for k in contract.key)
+    values = [n for n in names if n not in contract.key and n not in lineage]
+    changed = " OR ".join(f"NOT ({_comparable(contract, 't', n)} <=> {_comparable(contract, 's', n)})" for n in values)
+    update = ", ".join(f"t.{_q(n)} = s.{_q(n)}" for n in names if n not in contract.key)
+    columns = ", ".join(_q(n) for n in names)
+    try:
+        with _marked(lake, run_id):
+            lake.spark.sql(
+                f"MERGE INTO {lake.ref(contract.table)} t USING {_q(view)} s ON {on} "
+                f"WHEN MATCHED AND s.{_q(_DELETE)} THEN DELETE "
+                + (f"WHEN MATCHED AND ({changed}) THEN UPDATE SET {update} " if values else "")
+                + f"WHEN NOT MATCHED AND NOT s.{_q(_DELETE)} THEN INSERT ({columns}) "
+                f"VALUES ({', '.join(f's.{_q(n)}' for n in names)})"
+            ).collect()
+    finally:
+        lake.spark.catalog.dropTempView(view)
+
+
+def _replace_slice(lake: Lake, write: Write, run_id: str) -> None:
+    condition = slice_condition(write.slice)
+    old = _beyond_kept(lake, write)
+    if old is not None:
+        condition = condition | (F.col("as_of") <= F.lit(old))
+    frame = write.contract.select(write.frame)
+    writer = frame.writeTo(lake.ref(write.contract.table)).option("userMetadata", run_id)
+    writer.overwrite(condition)
+
+
+def _beyond_kept(lake: Lake, write: Write) -> date | None:
+    """The newest as_of that a snapshot table no longer keeps, once this run's own is in; None when all are kept."""
+    own = write.slice.get("as_of")
+    if not write.contract.snapshot or not isinstance(own, date):
+        return None
+    dates = lake.read(write.contract.table).select("as_of").distinct().orderBy(F.desc("as_of"))
+    kept = sorted({own, *(row["as_of"] for row in dates.limit(lake.keep_as_of + 1).collect())}, reverse=True)
+    gone = [day for day in kept[lake.keep_as_of :] if day != own]
+    return gone[0] if gone else None
+
+
+def _append_once(lake: Lake, write: Write, run_id: str) -> None:
+    table = write.contract.table
+    epoch = _epoch(lake, table)
+    frame = write.contract.select(write.frame)
+    writer = frame.write.format("delta").mode("append").option("userMetadata", run_id)
+    writer = writer.option("txnAppId", f"{run_id}:{write.contract.name}:{epoch}").option("txnVersion", 1)
+    if lake.catalog:
+        writer.saveAsTable(lake.ref(table))
+    else:
+        writer.save(lake.path(table))
+
+
+def _epoch(lake: Lake, table: TableName) -> int:
+    """The version of the last commit after which an append that is known to Delta may have to be made again."""
+    raised = lake.history(table).where(F.col("operation").isin(*_RAISES_EPOCH))
+    rows = raised.agg(F.max("version").alias("version")).collect()
+    return int(rows[0]["version"] or 0)
+
+
+@contextmanager
+def _marked(lake: Lake, run_id: str) -> Iterator[None]:
+    """Commits of SQL statements inside carry the run id."""
+    lake.spark.conf.set(_USER_METADATA, run_id)
+    try:
+        yield
+    finally:
+        lake.spark.conf.unset(_USER_METADATA)
+
+
+def _q(name: str) -> str:
+    return TableName.of(name).quoted
+
+
+def _comparable(contract: Contract, side: str, name: str) -> str:
+    """Maps cannot be compared in SQL; their sorted entries can."""
+    column = f"{side}.{_q(name)}"
+    is_map = isinstance(contract.column(name).type, T.MapType)
+    return f"array_sort(map_entries({column}))" if is_map else column

@@ -1,0 +1,55 @@
+"""OPTIMIZE, VACUUM and ANALYZE, one table at a time. None of them changes a row."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from retail_spark.lake.names import TableName
+from retail_spark.lake.store import Lake
+
+SAFE_HOURS = 168
+"""Readers pinned to a version, and time travel, need files for a week; vacuum never goes below."""
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """Files of a table before and after."""
+
+    files_removed: int
+    files_added: int
+
+
+def optimize(lake: Lake, table: TableName) -> Compacted:
+    """Compacts small files; a table with clustering columns is laid out by them."""
+    metrics = lake.spark.sql(f"OPTIMIZE {lake.ref(table)}").select("metrics.*").collect()[0]
+    return Compacted(int(metrics["numFilesRemoved"]), int(metrics["numFilesAdded"]))
+
+
+def vacuum(lake: Lake, table: TableName, *, retain_hours: int) -> None:
+    """Deletes files that no version of the last `retain_hours` needs. Raises ValueError below SAFE_HOURS."""
+    if retain_hours < SAFE_HOURS:
+        raise ValueError(f"vacuum keeps at least {SAFE_HOURS} hours, not {retain_hours}")
+    lake.spark.sql(f"VACUUM {lake.ref(table)} RETAIN {int(retain_hours)} HOURS").collect()
+
+
+def analyze(lake: Lake, table: TableName) -> bool:
+    """Computes table statistics for the planner. False for a path lake, whose tables no catalog remembers."""
+    if not lake.catalog:
+        return False
+    lake.spark.sql(f"ANALYZE TABLE {lake.ref(table)} COMPUTE STATISTICS").collect()
+    return True
+
+
+def drop_old_stages(lake: Lake, *, older_than_hours: int) -> int:
+    """Removes stages that runs killed long ago left behind; returns how many."""
+    stages = Path(lake.root) / "_staging"
+    if not lake.is_local or not stages.is_dir():
+        return 0
+    limit = time.time() - older_than_hours * 3600
+    old = [folder for folder in stages.iterdir() if folder.stat().st_mtime < limit]
+    for folder in old:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(old)

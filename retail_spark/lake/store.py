@@ -1,0 +1,208 @@
+"""The lake: one root of path tables, or one catalog. The same code reads and creates both."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from retail_spark.errors import ContractError, InputError
+from retail_spark.lake.contracts import Contract
+from retail_spark.lake.names import TableName
+from retail_spark.settings import LakeSettings
+
+# Commits of these operations leave every row as it was.
+_KEEPS_DATA = (
+    "OPTIMIZE", "VACUUM START", "VACUUM END", "ANALYZE", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD COLUMNS",
+    "CHANGE COLUMN", "ADD CONSTRAINT", "DROP CONSTRAINT", "CLUSTER BY", "UPGRADE PROTOCOL", "SET TABLE COMMENT",
+    "COMPUTE STATS", "REORG",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A table as a run sees it. `version` is the last one that changed data, `read_version` the newest of all."""
+
+    table: str
+    table_id: str | None
+    version: int | None
+    """None when the table does not exist."""
+    read_version: int | None = None
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Where tables live. `root` also holds stages, leases, logs and checkpoints of a path lake."""
+
+    spark: SparkSession
+    root: str
+    catalog: str | None
+    keep_as_of: int = 30
+
+    @classmethod
+    def open(cls, spark: SparkSession, settings: LakeSettings) -> Lake:
+        """The lake of the settings; nothing is created."""
+        root = settings.root
+        if "://" not in root:
+            root = str(Path(root.removeprefix("file:")).resolve())
+        return cls(spark, root.rstrip("/"), settings.catalog, settings.keep_as_of)
+
+    @property
+    def where(self) -> str:
+        """The lake in words, for messages."""
+        return f"catalog {self.catalog}" if self.catalog else f"lake {self.root}"
+
+    @cached_property
+    def is_local(self) -> bool:
+        """True when the root is a folder of this machine's file system."""
+        return "://" not in self.root
+
+    def path(self, table: TableName) -> str:
+        """Folder of a path table."""
+        schema, name = table.folders
+        return f"{self.root}/{schema}/{name}"
+
+    def ref(self, table: TableName) -> str:
+        """The table in SQL, quoted: delta.`<path>` or `catalog`.`schema`.`table`."""
+        if self.catalog:
+            return TableName.of(self.catalog, *table.parts).quoted
+        return "delta.`" + self.path(table).replace("`", "``") + "`"
+
+    def exists(self, table: TableName) -> bool:
+        """True when the table is there."""
+        if self.catalog is None and self.is_local:
+            return os.path.isdir(f"{self.path(table)}/_delta_log")
+        try:
+            _ = self.spark.read.table(self.ref(table)).schema
+        except AnalysisException:
+            return False
+        return True
+
+    def read(self, table: TableName, *, version: int | None = None) -> DataFrame:
+        """The table, at a version or as it is. Raises InputError when it is not there."""
+        if not self.exists(table):
+            raise InputError(f"{table} does not exist in {self.where}.", fix="run the job that writes it first")
+        if version is None:
+            return self.spark.read.table(self.ref(table))
+        return self.spark.read.option("versionAsOf", version).table(self.ref(table))
+
+    def changes(self, contract: Contract, *, after: int, until: int) -> DataFrame:
+        """Rows inserted or updated after one version, up to another, from Delta's change feed.
+
+        Raises ContractError for a table without a change feed.
+        """
+        if not contract.change_feed:
+            raise ContractError(f"{contract.name} keeps no change feed.", fix="set change_feed in its contract")
+        if after >= until:
+            return self.read(contract.table, version=until).limit(0)
+        feed = self.spark.read.option("readChangeFeed", "true").option("startingVersion", after + 1)
+        rows = feed.option("endingVersion", until).table(self.ref(contract.table))
+        return rows.where(F.col("_change_type").isin("insert", "update_postimage")).select(*contract.names)
+
+    def pin(self, table: TableName) -> Pin:
+        """The table's identity and versions now."""
+        if not self.exists(table):
+            return Pin(str(table), None, None)
+        history = self.history(table).select("version", "operation")
+        newest = history.orderBy(F.desc("version")).limit(50).collect()
+        changed = [row["version"] for row in newest if row["operation"] not in _KEEPS_DATA]
+        if not changed:
+            only_data = history.where(~F.col("operation").isin(*_KEEPS_DATA))
+            changed = [row["version"] for row in only_data.orderBy(F.desc("version")).limit(1).collect()] or [0]
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.ref(table)}").select("id").collect()
+        return Pin(str(table), detail[0]["id"], changed[0], newest[0]["version"])
+
+    def history(self, table: TableName) -> DataFrame:
+        """One row per commit: version, operation, userMetadata, timestamp and more."""
+        return self.spark.sql(f"DESCRIBE HISTORY {self.ref(table)}")
+
+    def ensure(self, contract: Contract) -> None:
+        """Creates the table with comments, NOT NULL and CHECK constraints, or adds columns that the contract gained.
+
+        Raises ContractError when a column has another type than the contract says.
+        """
+        if self.exists(contract.table):
+            self._evolve(contract)
+            return
+        if self.catalog:
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {TableName.of(self.catalog, contract.table.parts[0]).quoted}")
+        columns = ", ".join(
+            f"{TableName.of(c.name).quoted} {c.type.simpleString()}{'' if c.nullable else ' NOT NULL'} "
+            f"COMMENT {text_literal(c.comment)}"
+            for c in contract.columns
+        )
+        cluster = ", ".join(TableName.of(c).quoted for c in contract.cluster_by)
+        properties = {f"delta.constraints.{name}": rule for name, rule in contract.constraints.items()}
+        if contract.change_feed:
+            properties["delta.enableChangeDataFeed"] = "true"
+        self.spark.sql(
+            f"CREATE TABLE {self.ref(contract.table)} ({columns}) USING delta "
+            + (f"CLUSTER BY ({cluster}) " if cluster else "")
+            + f"COMMENT {text_literal(contract.grain)} "
+            + (f"TBLPROPERTIES ({_properties(properties)})" if properties else "")
+        )
+
+    def _evolve(self, contract: Contract) -> None:
+        there = {field.name: field for field in self.spark.read.table(self.ref(contract.table)).schema}
+        for column in contract.columns:
+            field = there.get(column.name)
+            if field is not None and field.dataType.simpleString() != column.type.simpleString():
+                raise ContractError(
+                    f"{contract.name}.{column.name} is {field.dataType.simpleString()}, "
+                    f"its contract says {column.type.simpleString()}.",
+                    fix="use another lake.root, or rebuild the table",
+                )
+        new = [column for column in contract.columns if column.name not in there]
+        if any(not column.nullable for column in new):
+            raise ContractError(
+                f"{contract.name} lacks {', '.join(c.name for c in new if not c.nullable)}, which may not be NULL.",
+                fix="rebuild the table: a column added later must be nullable",
+            )
+        if new:
+            added = ", ".join(
+                f"{TableName.of(c.name).quoted} {c.type.simpleString()} COMMENT {text_literal(c.comment)}" for c in new
+            )
+            self.spark.sql(f"ALTER TABLE {self.ref(contract.table)} ADD COLUMNS ({added})")
+
+    def stage(self, run_id: str, name: str, frame: DataFrame) -> DataFrame:
+        """Computes the frame once, stores it, and returns the stored one. Replaces an earlier stage of the name."""
+        if self.catalog:
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {TableName.of(self.catalog, 'staging').quoted}")
+            stored = TableName.of(self.catalog, "staging", f"{run_id}_{name}").quoted
+            frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true").saveAsTable(stored)
+            return self.spark.read.table(stored)
+        path = f"{self.root}/_staging/{run_id}/{name}"
+        frame.write.mode("overwrite").option("compression", "lz4").parquet(path)
+        return self.spark.read.schema(frame.schema).parquet(path)
+
+    def drop_stages(self, run_id: str) -> None:
+        """Removes what `stage` stored for a run."""
+        if self.catalog:
+            schema = TableName.of(self.catalog, "staging").quoted
+            if not self.spark.catalog.databaseExists(schema):
+                return
+            for row in self.spark.sql(f"SHOW TABLES IN {schema}").collect():
+                if row["tableName"].startswith(f"{run_id}_".lower()):
+                    stored = TableName.of(self.catalog, "staging", row["tableName"]).quoted
+                    self.spark.sql(f"DROP TABLE IF EXISTS {stored}")
+        elif self.is_local:
+            shutil.rmtree(f"{self.root}/_staging/{run_id}", ignore_errors=True)
+
+    def with_session(self, spark: SparkSession) -> Lake:
+        """The same lake through another session."""
+        return replace(self, spark=spark)
+
+
+def text_literal(text: str) -> str:
+    """A string literal of Spark SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+
+def _properties(properties: dict[str, str]) -> str:
+    return ", ".join(f"{text_literal(key)} = {text_literal(value)}" for key, value in properties.items())

@@ -1,0 +1,56 @@
+"""The three writers, and no others: upsert, replace_slice, append_once.
+
+A job returns Writes; the machinery stages their frames, checks them, and carries them out in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from pyspark.sql import DataFrame
+
+from retail_spark.lake.contracts import Contract
+
+SliceValue = str | date | int
+Mode = Literal["upsert", "replace_slice", "append_once"]
+
+
+@dataclass(frozen=True)
+class Write:
+    """A frame on its way into a table."""
+
+    contract: Contract
+    frame: DataFrame
+    mode: Mode
+    slice: Mapping[str, SliceValue] = field(default_factory=dict)
+    """Column -> value of the slice that is replaced, for replace_slice."""
+    delete: DataFrame | None = None
+    """Keys of rows to delete in the same MERGE, for upsert."""
+    staged: bool = False
+    """The frame reads from a stage already (Run.stage): staging it again would only copy it."""
+
+
+def upsert(contract: Contract, frame: DataFrame, *, delete: DataFrame | None = None, staged: bool = False) -> Write:
+    """MERGE on the contract's key: new keys are inserted, changed rows updated, `delete` keys removed.
+
+    A key that the frame repeats is refused with examples (ContractError), before anything is written.
+    """
+    if not contract.key:
+        raise ValueError(f"{contract.name} has no key to merge on")
+    return Write(contract, frame, "upsert", delete=delete, staged=staged)
+
+
+def replace_slice(contract: Contract, frame: DataFrame, *, staged: bool = False, **slice_: SliceValue) -> Write:
+    """Replaces the rows where every named column has the given value; rows outside the slice are refused.
+
+    A snapshot table's slice is its as_of, filled in by the machinery.
+    """
+    return Write(contract, frame, "replace_slice", slice=slice_, staged=staged)
+
+
+def append_once(contract: Contract, frame: DataFrame, *, staged: bool = False) -> Write:
+    """Adds rows exactly once a run: a rerun of the same run id adds nothing."""
+    return Write(contract, frame, "append_once", staged=staged)

@@ -1,0 +1,214 @@
+"""Settings from their layers: defaults < files given by -c < environment < --set. Refuses with the key's path."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from retail_spark.domains import settings_class
+from retail_spark.errors import UsageError
+from retail_spark.secrets import masked
+from retail_spark.settings import Settings
+
+PREFIX = "RETAIL_SPARK__"
+Path_ = tuple[str, ...]
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML that refuses a key given twice, instead of letting the last one win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping whose keys are all different."""
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def resolve(
+    *, files: Sequence[str | Path] = (), environ: Mapping[str, str] | None = None, sets: Sequence[str] = ()
+) -> Settings:
+    """The settings of all layers. Raises UsageError that names layer, key path and the nearest right name."""
+    data: dict[str, Any] = {}
+    origins: dict[Path_, str] = {}
+    for file in files:
+        layer = _read_file(Path(file))
+        _check_one_source(data, layer, file)
+        _merge(data, layer, origins, str(file))
+    for path, text, origin in [*_from_environ(environ or {}), *_from_sets(sets)]:
+        _put(data, path, _parsed(path, text, origin))
+        origins[path] = origin
+    try:
+        return settings_class().model_validate(data)
+    except ValidationError as error:
+        raise _explained(error, origins) from None
+
+
+def shown(settings: Settings) -> str:
+    """The resolved settings as YAML, secrets masked; an empty source mapping is left out."""
+    data = settings.model_dump(mode="json", by_alias=True, exclude_defaults=False)
+    data = {key: value for key, value in data.items() if value not in ("", {}, None)}
+    return masked(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}.", fix="give -c a settings file that exists") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 (byte {error.start}).", fix="save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}", fix="mend that line") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise UsageError(f"{path} holds {type(data).__name__}, not sections.", fix="write section: then key: value")
+    return data
+
+
+def _check_one_source(data: Mapping[str, Any], layer: Mapping[str, Any], file: str | Path) -> None:
+    before, now = data.get("source"), layer.get("source")
+    if before and now and before != now:
+        raise UsageError(
+            f"{file} maps the source {now!r}, an earlier file maps {before!r}.", fix="run one source at a time"
+        )
+
+
+def _merge(into: dict[str, Any], layer: Mapping[str, Any], origins: dict[Path_, str], origin: str) -> None:
+    for path, value in _leaves(layer):
+        _put(into, path, value)
+        origins[path] = origin
+
+
+def _leaves(data: Mapping[str, Any], at: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    for key, value in data.items():
+        path = (*at, str(key))
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, path)
+        elif not (value is None and _is_section(path)):
+            yield path, value
+
+
+def _put(data: dict[str, Any], path: Path_, value: Any) -> None:
+    for key in path[:-1]:
+        inner = data.get(key)
+        if not isinstance(inner, dict):
+            inner = data[key] = {}
+        data = inner
+    data[path[-1]] = value
+
+
+def _from_environ(environ: Mapping[str, str]) -> list[tuple[Path_, str, str]]:
+    found = sorted((name, text) for name, text in environ.items() if name.startswith(PREFIX))
+    return [(tuple(name[len(PREFIX) :].lower().split("__")), text, f"environment {name}") for name, text in found]
+
+
+def _from_sets(sets: Sequence[str]) -> list[tuple[Path_, str, str]]:
+    parsed = []
+    for given in sets:
+        key, equals, text = given.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {given!r} is not key=value.", fix="write --set section.key=value")
+        parsed.append((tuple(key.strip().split(".")), text, f"--set {key}"))
+    return parsed
+
+
+def _parsed(path: Path_, text: str, origin: str) -> Any:
+    """The text as YAML, but left as text where the setting is text (so that 007 and 1e3 stay themselves)."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{origin}: {masked(text)!r} is not a YAML value.", fix="quote it") from error
+    field = _field(path)
+    is_text = field is not None and str in _choices(field.annotation)
+    return text if is_text and not isinstance(value, str | dict | list | None) else value
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _field(path: Path_) -> FieldInfo | None:
+    model: Any = settings_class()
+    field: FieldInfo | None = None
+    for key in path:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return None
+        field = _by_name(model).get(key)
+        if field is None:
+            return None
+        model = next((c for c in _choices(field.annotation) if isinstance(c, type)), None)
+    return field
+
+
+def _by_name(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _is_section(path: Path_) -> bool:
+    field = _field(path)
+    kind = field.annotation if field is not None else None
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _explained(error: ValidationError, origins: Mapping[Path_, str]) -> UsageError:
+    first = error.errors(include_url=False)[0]
+    path = tuple(str(part) for part in first["loc"])
+    key = ".".join(path)
+    where = next((origins[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origins), None) or next(
+        (origin for p, origin in origins.items() if p[: len(path)] == path), "the settings"
+    )
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return UsageError(f"{where}: there is no setting {key!r}{more}.", fix=_nearest(path))
+    unit = _unit(path)
+    unit_words = f", in {unit}, a plain number without the unit" if unit else ""
+    said = first["msg"].removeprefix("Value error, ")
+    given = "" if "secret" in said else f", got {masked(repr(first['input']))[:80]}"
+    return UsageError(f"{where}: {key}: {said}{given}{more}.", fix=f"give {key} a value that fits{unit_words}")
+
+
+def _unit(path: Path_) -> str:
+    field = _field(path)
+    extra = field.json_schema_extra if field is not None else None
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def _nearest(path: Path_) -> str:
+    """Says the nearest right name: in the same section first, then anywhere."""
+    model: Any = settings_class()
+    for key in path[:-1]:
+        field = _by_name(model).get(key) if hasattr(model, "model_fields") else None
+        model = next((c for c in _choices(field.annotation) if hasattr(c, "model_fields")), None) if field else None
+    siblings = sorted(_by_name(model)) if model is not None else []
+    close = difflib.get_close_matches(path[-1], siblings, n=1, cutoff=0.5)
+    if close:
+        right = (*path[:-1], close[0])
+        unit = _unit(right)
+        return f"did you mean {'.'.join(right)}{f', in {unit}' if unit else ''}?"
+    everywhere = {name: ".".join(p) for p, name in _all_keys(settings_class())}
+    close = difflib.get_close_matches(path[-1], sorted(everywhere), n=1, cutoff=0.7)
+    if close:
+        return f"did you mean {everywhere[close[0]]}?"
+    return f"use one of: {', '.join(siblings)}" if siblings else "see conf/base.yml"
+
+
+def _all_keys(model: type[BaseModel], at: Path_ = ()) -> Iterator[tuple[Path_, str]]:
+    for name, field in _by_name(model).items():
+        yield (*at, name), name
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _all_keys(kind, (*at, name))

@@ -1,0 +1,343 @@
+"""The life of a run, once, for every job: lease, pins, compute, register, gate, stage, check, write, record.
+
+A failure leaves every table at its old version or at its new one, and says what to do; a rerun takes over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from retail_spark import __version__
+from retail_spark.errors import InputError, RetailSparkError, UsageError
+from retail_spark.lake.commits import carry_out
+from retail_spark.lake.contracts import AS_OF, LINEAGE, Contract
+from retail_spark.lake.leases import Lease, hold
+from retail_spark.lake.store import Lake, Pin
+from retail_spark.lake.writers import Write, append_once
+from retail_spark.ops import AttemptRow, History, Output, record
+from retail_spark.progress import Progress
+from retail_spark.quality.suite import EXPECTATIONS, CheckReport, check, rows_of
+from retail_spark.registry.gates import Verdict
+from retail_spark.run import Job, Outcome, Result, Run, SourcePin
+from retail_spark.secrets import masked
+from retail_spark.settings import Settings, section
+
+if TYPE_CHECKING:
+    from retail_spark.quality.docs import DataDocs
+    from retail_spark.registry.tracking import Registry
+
+_SCORED_BY_NONE = Verdict(passed=True, scorer="candidate", model_version=None, reasons=())
+
+
+def run_job(
+    job: Job,
+    settings: Settings,
+    *,
+    spark: SparkSession,
+    as_of: date | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Runs a job from lease to record, and returns what it did.
+
+    Raises a RetailSparkError of the kind that fits; nothing is half written then.
+    """
+    life = Life(job, settings, spark, as_of, force, progress or Progress(job.name))
+    scope = job.lease_scope(settings) if job.lease_scope else None
+    with life.progress.step("registry"):
+        if life.registry is not None:
+            life.registry.ping()
+    with life.progress.step("lease"):
+        holding = hold(life.lake, f"{job.name}:{scope}" if scope else job.name)
+        lease = holding.__enter__()
+    try:
+        life = replace(life, lease=lease)
+        if job.drive is None:
+            sources = job.sources(spark, settings) if job.sources else ()
+            return life.attempt(sources=sources, batch=None)
+        result = job.drive(spark, life.lake, settings, life.attempt)
+        return result if result is not None else life.nothing_new()
+    finally:
+        holding.__exit__(None, None, None)
+
+
+@dataclass(frozen=True)
+class Life:
+    """Everything one call of run_job knows; `attempt` does the work."""
+
+    job: Job
+    settings: Settings
+    spark: SparkSession
+    given_as_of: date | None
+    force: bool
+    progress: Progress
+    lease: Lease | None = None
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @cached_property
+    def lake(self) -> Lake:
+        return Lake.open(self.spark, self.settings.lake)
+
+    @cached_property
+    def registry(self) -> Registry | None:
+        """MLflow, for jobs that learn."""
+        if not self.job.learns:
+            return None
+        from retail_spark.registry.tracking import Registry
+
+        return Registry.open(self.settings)
+
+    @cached_property
+    def history(self) -> History:
+        return History(self.lake, self.job.name)
+
+    @cached_property
+    def decides(self) -> dict[str, Any]:
+        """The settings that decide the result: the job's own section, its source mapping, the shared ones."""
+        names = [self.job.name, "run"]
+        names += ["gate"] if self.job.learns else []
+        names += ["source", "inputs", "tables"] if self.job.sources is not None else []
+        return {name: _plain(getattr(self.settings, name)) for name in names}
+
+    def attempt(self, *, sources: tuple[SourcePin, ...], batch: Any) -> Result:
+        """One attempt at the run over these sources. A finished run answers `unchanged` without computing."""
+        with self.progress.step("pins", "pinning inputs"):
+            pins = self._pins()
+            as_of = self._as_of(pins)
+            run_id = self._run_id(pins, sources, as_of)
+        with self.progress.step("history", "looking at earlier runs"):
+            finished = self.history.last_finished(run_id)
+            if finished is not None and not self.force and not self.job.always and self.history.is_untouched(finished):
+                return replace(finished.result, status="unchanged")
+            attempts = self.history.attempts(run_id)
+        row = AttemptRow(
+            run_id=run_id,
+            attempt=attempts + 1,
+            job=self.job.name,
+            as_of=as_of,
+            started_at=self.started_at,
+            settings=self.decides,
+            package_version=__version__,
+            pins=[pins[contract.name] for contract in self._inputs],
+            sources=sources,
+        )
+        try:
+            return self._finish(row, pins, batch)
+        except Exception as error:
+            self._record_failure(row, error)
+            raise
+        finally:
+            self.lake.drop_stages(run_id)
+
+    def nothing_new(self) -> Result:
+        """The answer of a stream to which nothing came: the last finished run, unchanged."""
+        finished = self.history.last_finished()
+        if finished is not None:
+            return replace(finished.result, status="unchanged")
+        return Result("", self.job.name, "unchanged", None, {}, {})
+
+    @property
+    def _inputs(self) -> tuple[Contract, ...]:
+        return (*self.job.reads, *self.job.optional)
+
+    def _pins(self) -> dict[str, Pin]:
+        required = {contract.name for contract in self.job.reads}
+        pins = {}
+        for contract in (*self._inputs, *self.job.writes):
+            pin = self.lake.pin(contract.table)
+            if contract.name in required and pin.version is None:
+                raise InputError(
+                    f"{self.job.name} reads {contract.name}, which does not exist in {self.lake.where}.",
+                    fix=f"ingest a source that maps the table {contract.table.parts[-1]} first",
+                )
+            pins[contract.name] = pin
+        return pins
+
+    def _as_of(self, pins: Mapping[str, Pin]) -> date | None:
+        driving = self.job.driving
+        if driving is None or driving.known_by is None:
+            if self.given_as_of is not None:
+                raise UsageError(f"{self.job.name} has no as-of date.", fix="leave --as-of out")
+            return None
+        if self.given_as_of is not None:
+            return self.given_as_of
+        frame = self.lake.read(driving.table, version=pins[driving.name].read_version)
+        last = frame.agg(F.to_date(F.max(F.expr(driving.known_by))).alias("last")).collect()[0]["last"]
+        if last is None:
+            raise InputError(f"{driving.name} is empty in {self.lake.where}.", fix="ingest some rows first")
+        return date.fromisoformat(str(last))
+
+    def _run_id(self, pins: Mapping[str, Pin], sources: Sequence[SourcePin], as_of: date | None) -> str:
+        identity = {
+            "job": self.job.name,
+            "as_of": str(as_of),
+            "inputs": [(c.name, pins[c.name].table_id, pins[c.name].version) for c in self._inputs],
+            "sources": sorted((s.name, s.size, s.digest) for s in sources),
+            "settings": self.decides,
+            "seed": self.settings.run.seed,
+            "package": __version__,
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    def _finish(self, row: AttemptRow, pins: Mapping[str, Pin], batch: Any) -> Result:
+        run = self._run(row, pins, batch)
+        with self.progress.step("compute", "computing"):
+            own = section(self.settings, self.job.name, self.job.settings)
+            outcome = self.job(run, own)
+        verdict = self._judge(run, row, outcome)
+        status = "done" if verdict.passed else "gate_refused"
+        with self.progress.step("compute", "computing"):
+            writes = outcome.tables(verdict) if callable(outcome.tables) else outcome.tables
+        with self.progress.step("stage", "staging outputs"):
+            staged = [self._staged(run, write, verdict) for write in writes]
+        reports = self._checked(row, staged)
+        outputs = self._written(row, staged, reports)
+        if verdict.passed and verdict.model_version is not None and self.registry is not None:
+            with self.progress.step("promote", "moving the champion"):
+                self.registry.promote(self.job.name, verdict.model_version)
+        result = Result(
+            run_id=row.run_id,
+            job=self.job.name,
+            status=status,
+            as_of=row.as_of.isoformat() if row.as_of else None,
+            tables={o.name: {"version": o.version, "rows": o.rows} for o in outputs},
+            metrics={name: float(value) for name, value in outcome.metrics.items()},
+            model=self._model_name(verdict),
+        )
+        with self.progress.step("record", "recording the run"):
+            record(self.lake, row, status=status, outputs=outputs, result=result, seconds=self.progress.seconds)
+        return result
+
+    def _run(self, row: AttemptRow, pins: Mapping[str, Pin], batch: Any) -> Run:
+        before = self.history.last_finished()
+        with self.progress.step("registry"):
+            champion = self.registry.champion(self.job.name) if self.registry is not None else None
+        return Run(
+            id=row.run_id,
+            job=self.job.name,
+            known_until=row.as_of,
+            seed=self.settings.run.seed,
+            spark=self.spark,
+            lake=self.lake,
+            settings=self.settings,
+            pins=pins,
+            last_pins=before.inputs if before is not None else {},
+            progress=self.progress,
+            champion=champion,
+            sources=tuple(row.sources),
+            batch=batch,
+        )
+
+    def _judge(self, run: Run, row: AttemptRow, outcome: Outcome) -> Verdict:
+        """Registers the candidate (no alias yet), then lets the gate decide who scores this run."""
+        if self.registry is None or outcome.model is None:
+            return _SCORED_BY_NONE
+        from retail_spark.registry.tracking import RunRecord, decide
+
+        with self.progress.step("register", "registering the model"):
+            inputs = {pin.table: pin.version for pin in row.pins if pin.version is not None}
+            about = RunRecord(
+                run_id=row.run_id,
+                job=row.job,
+                as_of=str(row.as_of),
+                seed=run.seed,
+                attempt=row.attempt,
+                params=self.decides,
+                inputs=inputs,
+            )
+            registered = self.registry.record(about, outcome.model, metrics=outcome.metrics, figures=outcome.figures)
+        verdict = decide(
+            outcome.model.gate,
+            tolerance=self.settings.gate.tolerance,
+            candidate_version=registered.version,
+            champion=run.champion,
+        )
+        for reason in verdict.reasons:
+            self.progress.note(f"the gate refused: {reason}; scored by the {verdict.scorer}")
+        return verdict
+
+    def _staged(self, run: Run, write: Write, verdict: Verdict) -> Write:
+        """The write with lineage filled in and its frame computed once, so that a MERGE reads stable rows."""
+        frame = write.frame
+        names = write.contract.names
+        slice_ = dict(write.slice)
+        if write.contract.snapshot:
+            slice_.setdefault("as_of", run.as_of)
+        for name, value in (
+            (AS_OF.name, run.known_until if write.contract.snapshot else None),
+            (LINEAGE[0].name, run.id),
+            (LINEAGE[1].name, verdict.model_version),
+        ):
+            filled = name in names and (name not in frame.columns)
+            if filled:
+                frame = frame.withColumn(name, F.lit(value))
+        frame = write.contract.select(frame)
+        if not write.staged:
+            frame = run.stage(write.contract.table.parts[-1], frame)
+        delete = write.delete
+        if delete is not None:
+            delete = run.stage(f"{write.contract.table.parts[-1]}_delete", delete.select(*write.contract.key))
+        return replace(write, frame=frame, slice=slice_, delete=delete)
+
+    def _checked(self, row: AttemptRow, staged: Sequence[Write]) -> list[CheckReport]:
+        """Every staged frame against its contract; a failure is recorded, shown in the docs, and raised."""
+        with self.progress.step("check", "checking outputs"):
+            docs = self._docs(row)
+            examples = self.settings.quality.examples
+            reports = [check(w.frame, w.contract, slice_=w.slice, examples=examples, docs=docs) for w in staged]
+            key = f"{row.run_id}-{row.attempt}"
+            rows = [r for report in reports for r in rows_of(report, run_id=row.run_id, attempt=row.attempt)]
+            frame = self.spark.createDataFrame(rows, EXPECTATIONS.schema).coalesce(1)
+            carry_out(self.lake, append_once(EXPECTATIONS, frame), run_id=key)
+        for report in reports:
+            report.raise_if_failed()
+        return reports
+
+    def _docs(self, row: AttemptRow) -> DataDocs | None:
+        if not self.settings.quality.data_docs or not self.lake.is_local:
+            return None
+        from retail_spark.quality.docs import DataDocs
+
+        return DataDocs.open(self.lake.root, job=row.job, run_id=row.run_id, as_of=str(row.as_of or ""))
+
+    def _written(self, row: AttemptRow, staged: Sequence[Write], reports: Sequence[CheckReport]) -> list[Output]:
+        outputs = []
+        with self.progress.step("write", "writing"):
+            for write, report in zip(staged, reports, strict=True):
+                if self.lease is not None:
+                    self.lease.check()
+                commit = carry_out(self.lake, write, run_id=row.run_id)
+                slice_ = {name: str(value) for name, value in write.slice.items()}
+                outputs.append(Output(write.contract.name, commit.version, report.rows, slice_))
+        return outputs
+
+    def _model_name(self, verdict: Verdict) -> str | None:
+        if verdict.model_version is None:
+            return None
+        return f"{self.settings.mlflow.model_prefix}{self.job.name}/{verdict.model_version}"
+
+    def _record_failure(self, row: AttemptRow, error: Exception) -> None:
+        """Keeps the failed attempt; a lake that cannot be written must not hide the error itself."""
+        text = error.what if isinstance(error, RetailSparkError) else f"{type(error).__name__}: {error}"
+        try:
+            record(self.lake, row, status="failed", seconds=self.progress.seconds, error=masked(text)[:4000])
+        except Exception as second:
+            self.progress.note(f"the failure could not be recorded: {masked(str(second)).splitlines()[0]}")
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON values."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value

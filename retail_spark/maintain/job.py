@@ -1,0 +1,52 @@
+"""The job maintain: the one job that writes no rows. What it does to a table leaves every row as it was."""
+
+from __future__ import annotations
+
+from retail_spark.errors import InputError
+from retail_spark.lake.maintenance import analyze, drop_old_stages, optimize, vacuum
+from retail_spark.lake.names import TableName
+from retail_spark.lake.query import tables
+from retail_spark.maintain.settings import JobSettings
+from retail_spark.run import Outcome, Run, job
+
+
+def maintain(run: Run, settings: JobSettings) -> Outcome:
+    """Compacts, analyses and vacuums the chosen tables. Raises InputError for a table that is not there."""
+    chosen = _chosen(run, settings)
+    removed = added = analyzed = 0
+    for table in chosen:
+        with run.progress.step("compute", f"maintaining {table}"):
+            if settings.optimize:
+                files = optimize(run.lake, table)
+                removed, added = removed + files.files_removed, added + files.files_added
+            if settings.analyze:
+                analyzed += analyze(run.lake, table)
+            if settings.vacuum:
+                vacuum(run.lake, table, retain_hours=settings.retain_hours)
+    stages = drop_old_stages(run.lake, older_than_hours=settings.retain_hours)
+    return Outcome(
+        tables=(),
+        metrics={
+            "tables": len(chosen),
+            "files_removed": removed,
+            "files_added": added,
+            "tables_analyzed": analyzed,
+            "stages_dropped": stages,
+        },
+    )
+
+
+def _chosen(run: Run, settings: JobSettings) -> list[TableName]:
+    there = tables(run.lake)
+    if not settings.tables:
+        return there
+    wanted = [TableName.parse(name) for name in settings.tables]
+    missing = [str(table) for table in wanted if table not in there]
+    if missing:
+        raise InputError(
+            f"{', '.join(missing)} is not in {run.lake.where}.", fix=f"tables: {', '.join(map(str, there)) or 'none'}"
+        )
+    return wanted
+
+
+JOB = job("maintain", settings=JobSettings, always=True)(maintain)

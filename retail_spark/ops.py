@@ -1,0 +1,229 @@
+"""The history of the house: ops.job_runs and ops.metrics. What has finished is known from here alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from retail_spark.lake.commits import carry_out
+from retail_spark.lake.contracts import (
+    DATE,
+    DOUBLE,
+    INT,
+    LONG,
+    NUMBER_MAP,
+    STRING,
+    TIMESTAMP,
+    Column,
+    Contract,
+)
+from retail_spark.lake.names import TableName
+from retail_spark.lake.store import Lake, Pin
+from retail_spark.lake.writers import append_once
+from retail_spark.run import Result, SourcePin
+
+FINISHED = ("done", "gate_refused")
+
+_INPUT = T.ArrayType(
+    T.StructType(
+        [
+            T.StructField("name", STRING),
+            T.StructField("table_id", STRING),
+            T.StructField("version", LONG),
+            T.StructField("digest", STRING),
+        ]
+    )
+)
+_OUTPUT = T.ArrayType(
+    T.StructType(
+        [
+            T.StructField("name", STRING),
+            T.StructField("version", LONG),
+            T.StructField("rows", LONG),
+            T.StructField("slice", T.MapType(STRING, STRING)),
+        ]
+    )
+)
+
+JOB_RUNS = Contract(
+    "ops.job_runs",
+    grain="One row per attempt at a run.",
+    key=("run_id", "attempt"),
+    columns=(
+        Column("run_id", STRING, "Hash of job, as_of, inputs, settings, seed and package version."),
+        Column("attempt", INT, "1 for the first attempt at this run.", check="attempt >= 1"),
+        Column("job", STRING, "Job."),
+        Column("status", STRING, "done, gate_refused or failed."),
+        Column("as_of", DATE, "Last date the run knew of.", nullable=True),
+        Column("started_at", TIMESTAMP, "Start of the attempt, UTC."),
+        Column("finished_at", TIMESTAMP, "End of the attempt, UTC."),
+        Column("inputs", _INPUT, "Tables with version, files with digest.", nullable=True),
+        Column("outputs", _OUTPUT, "Tables with the version after the run, rows and slice.", nullable=True),
+        Column("model", STRING, "Model that scored the run: name/version.", nullable=True),
+        Column("result", STRING, "The JSON line that the run printed.", nullable=True),
+        Column("settings", STRING, "Settings that decide the result, JSON, secrets masked."),
+        Column("seconds", NUMBER_MAP, "Seconds per part of the run.", nullable=True),
+        Column("package_version", STRING, "Version of retail-spark."),
+        Column("error", STRING, "What went wrong, for a failed attempt.", nullable=True),
+    ),
+    cluster_by=("job", "started_at"),
+)
+
+METRICS = Contract(
+    "ops.metrics",
+    grain="One row per metric of an attempt at a run.",
+    key=("run_id", "attempt", "metric"),
+    columns=(
+        Column("run_id", STRING, "Run; see ops.job_runs."),
+        Column("attempt", INT, "Attempt."),
+        Column("job", STRING, "Job."),
+        Column("metric", STRING, "Name, such as ndcg_at_10 or sales.kept."),
+        Column("value", DOUBLE, "Value."),
+    ),
+    cluster_by=("job", "metric"),
+)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A table after a run. `slice` says which of its rows the run owns; empty: rows of its own keys."""
+
+    name: str
+    version: int
+    rows: int
+    slice: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run as the history tells it."""
+
+    run_id: str
+    inputs: Mapping[str, Pin]
+    outputs: tuple[Output, ...]
+    result: Result
+
+
+class History:
+    """The runs of one job on a lake, read once."""
+
+    def __init__(self, lake: Lake, job: str) -> None:
+        self._lake = lake
+        self._job = job
+
+    def attempts(self, run_id: str) -> int:
+        """Attempts at this run so far."""
+        if not self._lake.exists(JOB_RUNS.table):
+            return 0
+        mine = self._lake.read(JOB_RUNS.table).where(F.col("run_id") == run_id)
+        return int(mine.agg(F.max("attempt")).collect()[0][0] or 0)
+
+    def last_finished(self, run_id: str | None = None) -> Finished | None:
+        """The last finished run of the job, or the last finished attempt at one run."""
+        if not self._lake.exists(JOB_RUNS.table):
+            return None
+        runs = self._lake.read(JOB_RUNS.table).where((F.col("job") == self._job) & F.col("status").isin(*FINISHED))
+        if run_id is not None:
+            runs = runs.where(F.col("run_id") == run_id)
+        rows = runs.orderBy(F.desc("finished_at"), F.desc("attempt")).limit(1).collect()
+        if not rows:
+            return None
+        row = rows[0].asDict(recursive=True)
+        inputs = {i["name"]: Pin(i["name"], i["table_id"], i["version"]) for i in row["inputs"] or []}
+        outputs = tuple(Output(**o) for o in row["outputs"] or [])
+        return Finished(row["run_id"], inputs, outputs, Result(**json.loads(row["result"])))
+
+    def is_untouched(self, finished: Finished) -> bool:
+        """True while no later commit that changed data touched the rows that the run wrote."""
+        return all(self._output_is_untouched(output, finished.run_id) for output in finished.outputs)
+
+    def _output_is_untouched(self, output: Output, run_id: str) -> bool:
+        table = TableName.parse(output.name)
+        now = self._lake.pin(table)
+        if now.version is None:
+            return False
+        if now.version <= output.version:
+            return now.version >= 0 and now.read_version is not None and now.read_version >= output.version
+        if output.slice and output.rows and not self._slice_is_there(table, output):
+            return False
+        later = self._lake.history(table).where(F.col("version") > output.version).select("version", "userMetadata")
+        return all(
+            row["userMetadata"] == run_id or self._is_elsewhere(row["userMetadata"], output)
+            for row in later.collect()
+            if row["version"] <= now.version
+        )
+
+    def _slice_is_there(self, table: TableName, output: Output) -> bool:
+        """False when retention has dropped the slice since."""
+        rows = self._lake.read(table)
+        for column, value in output.slice.items():
+            rows = rows.where(F.col(column).cast("string") == value)
+        return not rows.isEmpty()
+
+    def _is_elsewhere(self, run_id: str | None, output: Output) -> bool:
+        """True when the commit is another run's, on another slice of the table."""
+        if run_id is None or not output.slice:
+            return False
+        runs = self._lake.read(JOB_RUNS.table).where((F.col("run_id") == run_id) & F.col("status").isin(*FINISHED))
+        slices = runs.select(F.explode("outputs").alias("o")).where(F.col("o.name") == output.name).select("o.slice")
+        found = [dict(row["slice"] or {}) for row in slices.collect()]
+        return bool(found) and all(s and s != dict(output.slice) for s in found)
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """What ops.job_runs keeps of one attempt."""
+
+    run_id: str
+    attempt: int
+    job: str
+    as_of: date | None
+    started_at: datetime
+    settings: Mapping[str, object]
+    package_version: str
+    pins: Sequence[Pin] = ()
+    sources: Sequence[SourcePin] = ()
+
+
+def record(
+    lake: Lake,
+    row: AttemptRow,
+    *,
+    status: str,
+    outputs: Sequence[Output] = (),
+    result: Result | None = None,
+    seconds: Mapping[str, float] | None = None,
+    error: str | None = None,
+) -> None:
+    """Writes the row of an attempt, and its metrics: the last act of a run."""
+    inputs = [(p.table, p.table_id, p.version, None) for p in row.pins]
+    inputs += [(s.name, None, s.size, s.digest) for s in row.sources]
+    values = (
+        row.run_id,
+        row.attempt,
+        row.job,
+        status,
+        row.as_of,
+        row.started_at,
+        datetime.now(UTC),
+        inputs,
+        [(o.name, o.version, o.rows, dict(o.slice)) for o in outputs],
+        result.model if result else None,
+        json.dumps(asdict(result)) if result else None,
+        json.dumps(row.settings, sort_keys=True, default=str),
+        dict(seconds or {}),
+        row.package_version,
+        error,
+    )
+    key = f"{row.run_id}-{row.attempt}"
+    if result is not None and result.metrics:
+        metrics = [(row.run_id, row.attempt, row.job, name, float(v)) for name, v in sorted(result.metrics.items())]
+        frame = lake.spark.createDataFrame(metrics, METRICS.schema).coalesce(1)
+        carry_out(lake, append_once(METRICS, frame), run_id=key)
+    frame = lake.spark.createDataFrame([values], JOB_RUNS.schema).coalesce(1)
+    carry_out(lake, append_once(JOB_RUNS, frame), run_id=key)
