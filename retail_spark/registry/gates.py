@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from retail_spark.registry.models import Champion
 
 Scorer = Literal["candidate", "champion", "baseline"]
 
@@ -65,3 +68,16 @@ def judge(gate: Gate, *, tolerance: float) -> tuple[str, ...]:
         if not low <= value <= high:
             reasons.append(f"{name} {value:.4f} is outside {low:g} to {high:g}")
     return tuple(reasons)
+
+
+def decide(gate: Gate, *, tolerance: float, candidate_version: str, champion: Champion | None) -> Verdict:
+    """Who scores this run: the candidate when it passes, else the champion, else (none yet) the baseline.
+
+    `tolerance` is the share of the champion's score by which the candidate may be worse.
+    """
+    reasons = judge(gate, tolerance=tolerance)
+    if not reasons:
+        return Verdict(True, "candidate", candidate_version, ())
+    if champion is not None:
+        return Verdict(False, "champion", champion.version, reasons)
+    return Verdict(False, "baseline", None, reasons)

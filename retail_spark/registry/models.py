@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ class Candidate:
     """A trained model on its way into the registry.
 
     `code` is a Python file that ends in `mlflow.models.set_model(...)` (models from code: no pickle); `artifacts`
-    are files (numpy, JSON) that its `load_context` reads by name. The signature is inferred from `example` and
-    `example_output`; `recipe` (JSON values) is all that is needed to train the same model again on other data.
+    are files (numpy, JSON) that its `load_context` reads by name. Its `predict` hints `pd.DataFrame` for input and
+    output, or MLflow warns at every load. The signature is inferred from `example` and `example_output`; `recipe`
+    (JSON values) is all that is needed to train the same model again on other data.
     """
 
     code: Path
@@ -29,6 +30,8 @@ class Candidate:
     gate: Gate
     recipe: Mapping[str, Any]
     params: Mapping[str, str | int | float | bool]
+    packages: tuple[str, ...] = ()
+    """Distributions that `code` imports beside numpy, pandas, mlflow and this package; pinned in the model."""
 
 
 @dataclass(frozen=True)
@@ -40,4 +43,35 @@ class Champion:
     run_id: str
     recipe: Mapping[str, Any]
     artifacts: Mapping[str, Path]
-    """Name -> local file, fetched from the registry."""
+    """Name -> local file, fetched from the registry when first asked for."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What MLflow is told about a run. `as_of` is an ISO date."""
+
+    run_id: str
+    job: str
+    as_of: str
+    seed: int
+    attempt: int
+    params: Mapping[str, Any]
+    """The job's section of the settings, as flat text (see `params_of`)."""
+    inputs: Mapping[str, int | None]
+    """Input table -> version that changed its data last; None when the table does not exist."""
+    input_paths: Mapping[str, str] = field(default_factory=dict)
+    """Input table -> where it lies, for tables that are paths."""
+    champion_version: str | None = None
+    """Version that the gate compared the candidate with."""
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version in the registry, and the MLflow run it came from."""
+
+    name: str
+    version: str
+    mlflow_run_id: str
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"

@@ -1,0 +1,228 @@
+"""The way to MLflow: where it is, how to talk to it without noise, and one error when it does not answer.
+
+MLflow's import and the first opening of its sqlite database take seconds, so nothing here imports it before it is
+used, and `warm` does both while the JVM starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from retail_spark.errors import ServiceMissingError, UsageError
+from retail_spark.secrets import SecretRef, masked
+from retail_spark.settings import Settings
+
+# Set before MLflow is imported, unless the environment says otherwise: no telemetry, nothing on stdout (its last
+# line belongs to the run), no look-ups of build tools at every model.
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+}
+_SQLITE = "sqlite:///"
+# MLflow answered, and said no: waiting or restarting the server does not help.
+_REFUSALS = frozenset(
+    {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "PERMISSION_DENIED", "UNAUTHENTICATED", "INVALID_STATE"}
+    | {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_LIMIT_EXCEEDED"}
+)
+
+
+def quiet_mlflow() -> Any:
+    """The module mlflow, imported without telemetry and without messages below ERROR."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    return mlflow
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where MLflow is and how long to wait for it. Opening one talks to nobody."""
+
+    uri: str
+    artifact_root: str | None
+    """Where a database store keeps artifacts; None: the server decides."""
+    token: SecretRef | None
+    timeout_seconds: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Connection:
+        """The server or store of the settings, else sqlite under a local lake root.
+
+        Raises UsageError for a remote lake root without mlflow.tracking_uri.
+        """
+        home = _beside_the_lake(settings.lake.root)
+        uri = settings.mlflow.tracking_uri
+        if uri is None:
+            if "://" in home:
+                raise UsageError(
+                    f"the lake {masked(settings.lake.root)} is remote, and MLflow's database cannot lie there.",
+                    fix="set mlflow.tracking_uri to an MLflow server (on Databricks: databricks)",
+                )
+            uri = f"{_SQLITE}{home}/mlflow.db"
+        is_database = not uri.startswith(("http://", "https://", "databricks", "uc:"))
+        root = f"{home}/artifacts" if is_database else None
+        return cls(uri, root, settings.mlflow.token, settings.mlflow.timeout_seconds)
+
+    @property
+    def shown(self) -> str:
+        """The address for messages: no password in it."""
+        return masked(self.uri)
+
+    @property
+    def is_local(self) -> bool:
+        """True when artifacts are files of this machine, so that reading one copies nothing."""
+        return self.artifact_root is not None and "://" not in self.artifact_root
+
+    def prepare(self) -> None:
+        """Imports MLflow and makes the sqlite database where it is missing. Raises ServiceMissingError."""
+        quiet_mlflow()
+        if not self.uri.startswith(_SQLITE):
+            return
+        database = Path(self.uri.removeprefix(_SQLITE))
+        try:
+            database.parent.mkdir(parents=True, exist_ok=True)
+            if not database.exists():
+                self._make_database(database)
+            with sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=self.timeout_seconds) as file:
+                file.execute("PRAGMA schema_version")
+            file.close()
+        except (OSError, sqlite3.Error) as error:
+            raise self._does_not_answer(error) from error
+
+    def _make_database(self, database: Path) -> None:
+        """Runs MLflow's migrations beside the place and then links the result there, in one step.
+
+        So a process killed half-way leaves no half-migrated database (MLflow could not open it again), and of two
+        that start at once the first wins.
+        """
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        with TemporaryDirectory(prefix="new-", dir=database.parent) as folder:
+            fresh = Path(folder) / database.name
+            SqlAlchemyStore(f"{_SQLITE}{fresh}", self.artifact_root).engine.dispose()
+            try:
+                os.link(fresh, database)
+            except FileExistsError:
+                return
+            except OSError:  # a file system without hard links
+                if not database.exists():
+                    fresh.rename(database)
+
+    @contextmanager
+    def talking(self, *, retries: int = 2) -> Iterator[Any]:
+        """An MlflowClient, for the body only: what MLflow keeps per process is put back afterwards.
+
+        Raises ServiceMissingError when MLflow does not answer or refuses, with MLflow's error as its cause.
+        """
+        mlflow = quiet_mlflow()
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else ""
+        environment = {
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(self.timeout_seconds),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
+        }
+        if self.token is not None:
+            environment["MLFLOW_TRACKING_TOKEN"] = self.token.reveal()
+        try:
+            with _environment(environment):
+                # The registry inside a sqlite store looks a model up by the process's tracking address.
+                mlflow.set_tracking_uri(self.uri)
+                try:
+                    yield mlflow.MlflowClient(tracking_uri=self.uri)
+                finally:
+                    mlflow.set_tracking_uri(before)
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise self._does_not_answer(error) from error
+
+    def ping(self) -> None:
+        """Asks MLflow for one experiment. Raises ServiceMissingError within timeout_seconds when it fails.
+
+        The question runs in a thread of its own: neither a name look-up nor a database driver can be relied on to
+        give up in time.
+        """
+        failures: list[Exception] = []
+
+        def ask() -> None:
+            try:
+                self.prepare()
+                with self.talking(retries=0) as client:
+                    client.search_experiments(max_results=1)
+            except Exception as error:  # handed to the caller's thread, which raises it
+                failures.append(error)
+
+        asking = threading.Thread(target=ask, name="mlflow-ping", daemon=True)
+        asking.start()
+        asking.join(self.timeout_seconds)
+        if asking.is_alive():
+            raise self._does_not_answer(TimeoutError(f"no answer within {self.timeout_seconds} seconds"))
+        if failures:
+            raise failures[0]
+
+    def _does_not_answer(self, error: Exception) -> ServiceMissingError:
+        said = masked(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
+        code = getattr(error, "error_code", "")
+        if code in _REFUSALS:
+            return ServiceMissingError(
+                f"MLflow at {self.shown} refused ({code}): {said}",
+                fix="mend what it names (rights, mlflow.token, names), then run the job again: no table has changed",
+            )
+        return ServiceMissingError(
+            f"MLflow at {self.shown} does not answer: {said}",
+            fix="start it or correct mlflow.tracking_uri, then run the job again: no table has changed",
+        )
+
+
+def warm(connection: Connection) -> threading.Thread:
+    """Imports MLflow and opens its sqlite database in a thread, while something else starts.
+
+    What fails here fails again, and is told, at the first real use.
+    """
+
+    def work() -> None:
+        try:
+            connection.prepare()
+            if connection.uri.startswith(_SQLITE):
+                quiet_mlflow().MlflowClient(tracking_uri=connection.uri).search_experiments(max_results=1)
+        except ServiceMissingError:
+            return
+
+    thread = threading.Thread(target=work, name="mlflow-warm", daemon=True)
+    thread.start()
+    return thread
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _beside_the_lake(root: str) -> str:
+    """<lake.root>/_mlflow; an absolute path when the lake is a local folder."""
+    if "://" in root and not root.startswith("file:"):
+        return f"{root.rstrip('/')}/_mlflow"
+    path = root.removeprefix("file://") if root.startswith("file://") else root.removeprefix("file:")
+    return str(Path(path).resolve() / "_mlflow")
