@@ -1,0 +1,86 @@
+"""Great Expectations at work: one ephemeral context a process, silent, without telemetry.
+
+Imported inside functions: the import takes seconds and is not needed to answer `unchanged`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+_lock = threading.RLock()
+
+
+def warm() -> None:
+    """Imports Great Expectations and makes the context. Safe in a thread beside the start of the JVM."""
+    with _lock:
+        _context()
+
+
+def validate(
+    frame: DataFrame, expectations: Sequence[Any], *, result_format: str | Mapping[str, Any]
+) -> list[tuple[str, bool, dict[str, Any]]]:
+    """(type, success, result) of each expectation on the frame, in the order given.
+
+    An expectation that Great Expectations could not evaluate raises: a check that did not run is no success.
+    """
+    if not expectations:
+        return []
+    with _lock:
+        suite = _great_expectations().ExpectationSuite(name="contract", expectations=list(expectations))
+        batch = _batches().get_batch(batch_parameters={"dataframe": frame})
+        results = batch.validate(suite, result_format=result_format).results
+    found = {}
+    for one in results:
+        if _did_raise(one.exception_info or {}):
+            raise RuntimeError(f"Great Expectations could not evaluate {one.expectation_config}: {one.exception_info}")
+        found[_identity(one.expectation_config)] = one
+    ordered = [found[_identity(asked.configuration)] for asked in expectations]
+    return [(one.expectation_config.type, bool(one.success), dict(one.result or {})) for one in ordered]
+
+
+def _identity(configuration: Any) -> tuple[str, str | None]:
+    # the results come back in an order of their own
+    return configuration.type, configuration.kwargs.get("column")
+
+
+def _did_raise(told: Mapping[str, Any]) -> bool:
+    # one exception, or one for every metric that failed
+    return bool(told.get("raised_exception")) or any(
+        isinstance(one, dict) and one.get("raised_exception") for one in told.values()
+    )
+
+
+@cache
+def _great_expectations() -> Any:
+    os.environ["GX_ANALYTICS_ENABLED"] = "False"  # before the import: no setting of the machine turns it on again
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import great_expectations
+
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    return great_expectations
+
+
+@cache
+def _context() -> Any:
+    context = _great_expectations().get_context(mode="ephemeral")
+    context.enable_analytics(False)
+    context.variables.progress_bars = {"globally": False}
+    return context
+
+
+@cache
+def _batches() -> Any:
+    # needs the session, which is why it is not part of warm()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source = _context().data_sources.add_spark("retail_spark", persist=False)
+    return source.add_dataframe_asset("staged").add_batch_definition_whole_dataframe("all")

@@ -1,0 +1,224 @@
+"""A contract held against frames by Great Expectations: every kind of rule fails when it should, and names the row."""
+
+import logging
+import math
+import os
+import socket
+from datetime import date, datetime
+
+import pytest
+from pyspark.sql import functions as F
+
+from retail_spark.canonical import SILVER, quarantine_of
+from retail_spark.errors import ContractError
+from retail_spark.lake.contracts import DATE, DOUBLE, INT, STRING, TIMESTAMP, Column, Contract
+from retail_spark.quality import engine
+from retail_spark.quality.checks import check, to_key_totals
+from retail_spark.quality.docs import DataDocs
+from retail_spark.quality.report import EXPECTATIONS, expectations_frame
+from retail_spark.quality.suite import row_rules
+
+PRICES = Contract(
+    "gold.prices",
+    grain="One row per store, product and date.",
+    key=("store_id", "product_id"),
+    columns=(
+        Column("as_of", DATE, "Day."),
+        Column("store_id", STRING, "Store."),
+        Column("product_id", STRING, "Product."),
+        Column("price", DOUBLE, "Price.", check="price >= 0"),
+        Column("low", DOUBLE, "Lowest price.", nullable=True),
+        Column("share", DOUBLE, "Share.", nullable=True, check="share BETWEEN 0 AND 1"),
+        Column("rank", INT, "Rank.", check="rank >= 1"),
+        Column("at", TIMESTAMP, "Time.", nullable=True),
+    ),
+    checks=(("low_below_price", "low IS NULL OR low <= price"),),
+)
+DAY = date(2024, 1, 31)
+GOOD = {"as_of": DAY, "store_id": "s", "product_id": "p", "price": 1.0, "low": 0.5, "share": 0.2, "rank": 1, "at": None}
+BELOW_ZERO = {"price": -1.0, "low": None}
+
+
+def prices(spark, *changes: dict):
+    """Good rows p0, p1, ... and then one row per change, keyed bad0, bad1, ..."""
+    rows = [GOOD | {"product_id": f"p{i}"} for i in range(3)]
+    rows += [GOOD | {"product_id": f"bad{i}"} | change for i, change in enumerate(changes)]
+    schema = ", ".join(f"{c.name} {c.type.simpleString()}" for c in PRICES.columns)
+    return spark.createDataFrame([tuple(row[name] for name in PRICES.names) for row in rows], schema)
+
+
+def failures(report) -> dict[str, tuple[int, str]]:
+    return {result.rule: (result.unexpected_count, " | ".join(result.examples)) for result in report.failed}
+
+
+def test_frame_that_keeps_its_contract_passes_every_check(spark):
+    report = check(prices(spark, {"low": None, "share": None}), PRICES, slice_={"as_of": DAY}, docs=None)
+    assert report.failed == ()
+    assert report.rows == 4
+    report.raise_if_failed()
+    rules = [result.rule for result in report.results]
+    # columns, 5 NOT NULL, 3 finite + 3 ranges + 1 over two columns, the slice, the key
+    assert len(rules) == len(set(rules)) == 1 + 5 + 7 + 1 + 1
+
+
+def test_every_kind_of_broken_rule_is_found_counted_and_named(spark):
+    frame = prices(
+        spark,
+        {"rank": None},
+        {"price": math.nan},
+        {"price": math.inf},
+        BELOW_ZERO,
+        {"share": math.nan},
+        {"share": 1.5},
+        {"low": -math.inf},
+        {"low": 7.0},
+        {"as_of": date(2024, 1, 30)},
+        {"product_id": "p0"},
+    )
+    report = check(frame, PRICES, slice_={"as_of": DAY}, docs=None)
+    found = failures(report)
+    assert {rule: count for rule, (count, _) in found.items()} == {
+        "rank IS NOT NULL": 1,
+        "rank >= 1": 1,
+        "abs(price) < double('Infinity')": 2,
+        "price >= 0": 1,
+        "share IS NULL OR abs(share) < double('Infinity')": 1,
+        "share IS NULL OR (share BETWEEN 0 AND 1)": 2,
+        "low IS NULL OR abs(low) < double('Infinity')": 1,
+        "low IS NULL OR low <= price": 1,
+        "as_of = 2024-01-31 (the slice that is written)": 1,
+        "the key (store_id, product_id) is unique": 1,
+    }
+    assert "product_id=bad0, rank=NULL" in found["rank IS NOT NULL"][1]
+    assert "product_id=bad3, price=-1.0" in found["price >= 0"][1]
+    assert "product_id=bad8, as_of=2024-01-30" in found["as_of = 2024-01-31 (the slice that is written)"][1]
+    assert "store_id=s, product_id=p0, rows_per_key=2" in found["the key (store_id, product_id) is unique"][1]
+    with pytest.raises(ContractError) as raised:
+        report.raise_if_failed()
+    assert "gold.prices" in str(raised.value)
+    assert "product_id=bad7" in str(raised.value)
+
+
+def test_examples_are_limited(spark):
+    frame = prices(spark, *[BELOW_ZERO] * 5)
+    (result,) = check(frame, PRICES, examples=2, docs=None).failed
+    assert (result.unexpected_count, len(result.examples)) == (5, 2)
+    (result,) = check(frame, PRICES, examples=0, docs=None).failed
+    assert (result.unexpected_count, result.examples) == (5, ())
+
+
+def test_missing_and_surplus_columns_are_named(spark):
+    report = check(prices(spark).drop("rank").withColumn("colour", F.lit("red")), PRICES, docs=None)
+    (result,) = report.failed
+    assert result.examples == ("rank is missing", "colour is not in the contract")
+    assert (result.unexpected_count, report.rows) == (2, 3)
+
+
+def test_empty_frame_passes(spark):
+    report = check(prices(spark).limit(0), PRICES, slice_={"as_of": DAY}, docs=None)
+    assert report.failed == ()
+    assert report.rows == 0
+
+
+def test_table_without_a_key_still_counts_its_rows(spark):
+    contract = Contract("gold.log", grain="One row per line.", key=(), columns=(Column("line", STRING, "Line."),))
+    report = check(spark.createDataFrame([("a",), ("a",), (None,)], "line STRING"), contract, docs=None)
+    assert report.rows == 3
+    assert failures(report) == {"line IS NOT NULL": (1, "line=NULL")}
+
+
+def test_key_hash_that_repeats_without_a_repeated_key_passes(spark):
+    # NULL leaves xxhash64 as it was, so these two keys share a hash: the key itself decides
+    frame = spark.createDataFrame([(None, "x", 1), ("x", None, 2)], "a STRING, b STRING, n INT")
+    contract = Contract(
+        "gold.pairs",
+        grain="One row per pair.",
+        key=("a", "b"),
+        columns=(
+            Column("a", STRING, "A.", nullable=True),
+            Column("b", STRING, "B.", nullable=True),
+            Column("n", INT, "N."),
+        ),
+    )
+    assert frame.transform(to_key_totals, key=("a", "b")).first()["most_rows_per_key"] == 2
+    assert check(frame, contract, docs=None).failed == ()
+
+
+def test_personal_examples_are_marked(spark):
+    contract = Contract(
+        "silver.people",
+        grain="One row per person.",
+        key=("customer_id",),
+        columns=(Column("customer_id", STRING, "Person.", subject=True), Column("age", INT, "Years.", check="age > 0")),
+    )
+    (result,) = check(spark.createDataFrame([("ann", -1)], "customer_id STRING, age INT"), contract, docs=None).failed
+    assert result.is_personal
+    assert result.examples == ("customer_id=ann, age=-1",)
+
+
+@pytest.mark.parametrize("contract", [*SILVER, quarantine_of(SILVER[0]), EXPECTATIONS], ids=lambda c: c.name)
+def test_suite_is_built_from_every_contract_and_runs(spark, contract):
+    rules = row_rules(contract, slice_={})
+    not_null = sum(1 for column in contract.columns if not column.nullable)
+    assert len(rules) == not_null + len(contract.constraints)
+    assert all(rule.columns for rule in rules)
+    report = check(spark.createDataFrame([], contract.schema), contract, docs=None)
+    assert report.failed == ()
+    assert len(report.results) == len(rules) + 1 + bool(contract.key)
+
+
+def test_reports_become_rows_that_keep_their_own_contract(spark):
+    report = check(prices(spark, BELOW_ZERO), PRICES, docs=None)
+    frame = expectations_frame(spark, [report], run_id="r1", attempt=1, checked_at=datetime(2024, 2, 1))
+    assert frame.schema == EXPECTATIONS.schema
+    assert frame.where("NOT success").select("rule", "rows", "unexpected").collect() == [("price >= 0", 4, 1)]
+    assert check(frame, EXPECTATIONS, docs=None).failed == ()
+
+
+def test_check_writes_a_page_under_the_lake(spark, lake, tmp_path):
+    docs = DataDocs.open(
+        lake, run_id="r1", job="prices", attempt=1, as_of="2024-01-31", checked_at=datetime(2024, 2, 1)
+    )
+    check(prices(spark, BELOW_ZERO), PRICES, docs=docs)
+    page = tmp_path / "lake" / "_data_docs" / "runs" / "r1" / "gold.prices.html"
+    assert "product_id=bad0, price=-1.0" in page.read_text()
+    assert docs.index.is_file()
+
+
+def test_nothing_is_sent_and_nothing_said(spark, monkeypatch, capfd, caplog):
+    asked = []
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        host = address[0] if isinstance(address, tuple) else ""
+        if host not in ("", "127.0.0.1", "localhost", "::1"):
+            asked.append(host)
+            raise ConnectionRefusedError(host)
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    with caplog.at_level(logging.INFO):
+        check(prices(spark, BELOW_ZERO), PRICES, docs=None)
+    engine.warm()
+    said = capfd.readouterr()
+    assert asked == []
+    assert (said.out, said.err) == ("", "")
+    assert os.environ["GX_ANALYTICS_ENABLED"] == "False"
+    assert engine._context().config.analytics_enabled is False
+    assert engine._context().variables.progress_bars == {"globally": False}
+
+
+def test_check_that_could_not_run_is_an_error_and_not_a_pass(spark):
+    import great_expectations.expectations as gxe
+
+    with pytest.raises(RuntimeError, match="could not evaluate"):
+        engine.validate(
+            prices(spark), [gxe.ExpectColumnValuesToNotBeNull(column="absent")], result_format="BOOLEAN_ONLY"
+        )
+
+
+def test_session_settings_are_left_alone(spark):
+    before = {key: spark.conf.get(key) for key in ("spark.sql.ansi.enabled", "spark.sql.session.timeZone")}
+    check(prices(spark), PRICES, docs=None)
+    assert {key: spark.conf.get(key) for key in before} == before
+    assert spark.catalog.listTables() == [] or all(not t.isTemporary for t in spark.catalog.listTables())
