@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a job and its settings live. `section` is its key in the settings files."""
+    """A job: where it lives, what it does, and the metrics that tell how it went."""
 
-    section: str
     package: str
     does: str
+    headline: tuple[str, ...] = ()
 
     @property
     def settings(self) -> type[Section]:
@@ -35,9 +35,15 @@ class Entry:
 
 
 JOBS: dict[str, Entry] = {
-    "ingest": Entry("ingest", "retail_spark.ingest", "source files, tables or streams to silver tables"),
-    "recommend": Entry("recommend", "retail_spark.recommend", "product lists for every customer"),
-    "maintain": Entry("maintain", "retail_spark.maintain", "compact, vacuum and analyse the lake's tables"),
+    "ingest": Entry(
+        "retail_spark.ingest", "source files, tables or streams to silver tables", ("rows_in", "kept", "quarantined")
+    ),
+    "recommend": Entry(
+        "retail_spark.recommend", "product lists for every customer", ("ndcg_at_10", "ndcg_at_10_discover")
+    ),
+    "maintain": Entry(
+        "retail_spark.maintain", "compact, vacuum and analyse the lake's tables", ("tables", "files_removed")
+    ),
 }
 
 
@@ -53,6 +59,6 @@ def settings_class() -> type[Settings]:
     """Settings with the section of every job, and the source mapping (source, inputs, tables) of ingest."""
     from retail_spark.ingest.mapping import SourceMapping
 
-    fields: dict[str, Any] = {e.section: (e.settings, setting(e.settings, e.does)) for e in JOBS.values()}
+    fields: dict[str, Any] = {name: (e.settings, setting(e.settings, e.does)) for name, e in JOBS.items()}
     fields |= {name: (info.annotation, info) for name, info in SourceMapping.model_fields.items()}
     return create_model("AllSettings", __base__=Settings, **fields)

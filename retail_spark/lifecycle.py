@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -25,15 +25,16 @@ from retail_spark.lake.store import Lake, Pin
 from retail_spark.lake.writers import Write, append_once
 from retail_spark.ops import AttemptRow, History, Output, record
 from retail_spark.progress import Progress
-from retail_spark.quality.suite import EXPECTATIONS, CheckReport, check, rows_of
-from retail_spark.registry.gates import Verdict
+from retail_spark.quality.checks import check
+from retail_spark.quality.docs import DataDocs
+from retail_spark.quality.report import EXPECTATIONS, CheckReport, expectations_frame
+from retail_spark.registry.contents import params_of
+from retail_spark.registry.gates import Verdict, decide
+from retail_spark.registry.models import RunRecord
+from retail_spark.registry.tracking import Registry
 from retail_spark.run import Job, Outcome, Result, Run, SourcePin
 from retail_spark.secrets import masked
 from retail_spark.settings import Settings, section
-
-if TYPE_CHECKING:
-    from retail_spark.quality.docs import DataDocs
-    from retail_spark.registry.tracking import Registry
 
 _SCORED_BY_NONE = Verdict(passed=True, scorer="candidate", model_version=None, reasons=())
 
@@ -90,11 +91,7 @@ class Life:
     @cached_property
     def registry(self) -> Registry | None:
         """MLflow, for jobs that learn."""
-        if not self.job.learns:
-            return None
-        from retail_spark.registry.tracking import Registry
-
-        return Registry.open(self.settings)
+        return Registry.open(self.settings) if self.job.learns else None
 
     @cached_property
     def history(self) -> History:
@@ -220,7 +217,9 @@ class Life:
     def _run(self, row: AttemptRow, pins: Mapping[str, Pin], batch: Any) -> Run:
         before = self.history.last_finished()
         with self.progress.step("registry"):
-            champion = self.registry.champion(self.job.name) if self.registry is not None else None
+            as_of = str(row.as_of) if row.as_of else None
+            ask = self.registry.champion if self.registry is not None else None
+            champion = ask(self.job.name, run_id=row.run_id, as_of=as_of) if ask is not None else None
         return Run(
             id=row.run_id,
             job=self.job.name,
@@ -241,18 +240,16 @@ class Life:
         """Registers the candidate (no alias yet), then lets the gate decide who scores this run."""
         if self.registry is None or outcome.model is None:
             return _SCORED_BY_NONE
-        from retail_spark.registry.tracking import RunRecord, decide
-
         with self.progress.step("register", "registering the model"):
-            inputs = {pin.table: pin.version for pin in row.pins if pin.version is not None}
             about = RunRecord(
                 run_id=row.run_id,
                 job=row.job,
                 as_of=str(row.as_of),
                 seed=run.seed,
                 attempt=row.attempt,
-                params=self.decides,
-                inputs=inputs,
+                params=params_of(section(self.settings, self.job.name, self.job.settings)),
+                inputs={pin.table: pin.version for pin in row.pins},
+                champion_version=run.champion.version if run.champion is not None else None,
             )
             registered = self.registry.record(about, outcome.model, metrics=outcome.metrics, figures=outcome.figures)
         verdict = decide(
@@ -261,6 +258,7 @@ class Life:
             candidate_version=registered.version,
             champion=run.champion,
         )
+        self.registry.note_verdict(row.job, registered.version, verdict)
         for reason in verdict.reasons:
             self.progress.note(f"the gate refused: {reason}; scored by the {verdict.scorer}")
         return verdict
@@ -291,23 +289,25 @@ class Life:
     def _checked(self, row: AttemptRow, staged: Sequence[Write]) -> list[CheckReport]:
         """Every staged frame against its contract; a failure is recorded, shown in the docs, and raised."""
         with self.progress.step("check", "checking outputs"):
-            docs = self._docs(row)
+            now = datetime.now(UTC)
+            docs = self._docs(row, now)
             examples = self.settings.quality.examples
             reports = [check(w.frame, w.contract, slice_=w.slice, examples=examples, docs=docs) for w in staged]
-            key = f"{row.run_id}-{row.attempt}"
-            rows = [r for report in reports for r in rows_of(report, run_id=row.run_id, attempt=row.attempt)]
-            frame = self.spark.createDataFrame(rows, EXPECTATIONS.schema).coalesce(1)
-            carry_out(self.lake, append_once(EXPECTATIONS, frame), run_id=key)
+            if reports:
+                rows = expectations_frame(self.spark, reports, run_id=row.run_id, attempt=row.attempt, checked_at=now)
+                key = f"{row.run_id}-{row.attempt}"
+                carry_out(self.lake, append_once(EXPECTATIONS, rows.coalesce(1)), run_id=key)
         for report in reports:
             report.raise_if_failed()
         return reports
 
-    def _docs(self, row: AttemptRow) -> DataDocs | None:
-        if not self.settings.quality.data_docs or not self.lake.is_local:
+    def _docs(self, row: AttemptRow, now: datetime) -> DataDocs | None:
+        if not self.settings.quality.data_docs:
             return None
-        from retail_spark.quality.docs import DataDocs
-
-        return DataDocs.open(self.lake.root, job=row.job, run_id=row.run_id, as_of=str(row.as_of or ""))
+        as_of = str(row.as_of) if row.as_of else None
+        return DataDocs.open(
+            self.lake, run_id=row.run_id, job=row.job, attempt=row.attempt, as_of=as_of, checked_at=now
+        )
 
     def _written(self, row: AttemptRow, staged: Sequence[Write], reports: Sequence[CheckReport]) -> list[Output]:
         outputs = []

@@ -201,7 +201,8 @@ def record(
     error: str | None = None,
 ) -> None:
     """Writes the row of an attempt, and its metrics: the last act of a run."""
-    inputs = [(p.table, p.table_id, p.version, None) for p in row.pins]
+    inputs: list[tuple[str, str | None, int | None, str | None]] = []
+    inputs += [(p.table, p.table_id, p.version, None) for p in row.pins]
     inputs += [(s.name, None, s.size, s.digest) for s in row.sources]
     values = (
         row.run_id,

@@ -70,7 +70,7 @@ def _check_delta(session: SparkSession) -> None:
 def _start_local(settings: Settings, *, fast_start: bool) -> SparkSession:
     os.environ["JAVA_HOME"] = str(java_home())
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # Spark's own default is the python3 of PATH
-    conf = _local_conf(settings, fast_start=fast_start)
+    conf = local_conf(settings, fast_start=fast_start)
     builder = SparkSession.builder.appName("retail-spark")
     for key, value in (conf | delta_jars(settings) | dict(settings.spark.conf)).items():
         builder = builder.config(key, value)
@@ -87,7 +87,8 @@ def _start_local(settings: Settings, *, fast_start: bool) -> SparkSession:
     return session
 
 
-def _local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
+def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
+    """Spark settings of a local session, Delta's JARs aside."""
     cores = os.cpu_count() or 1
     partitions = settings.spark.shuffle_partitions or max(4, 2 * cores)
     log4j = Path(__file__).with_name("log4j2.properties")
@@ -140,7 +141,8 @@ def delta_jars(settings: Settings) -> dict[str, str]:
         return {"spark.jars": ",".join(cached)}
     mirror = settings.spark.package_mirror
     asked = {"spark.jars.repositories": mirror} if mirror else {}
-    return {"spark.jars.packages": settings.spark.delta_package} | asked
+    # Named, because the JVM takes the home of the password file and not HOME.
+    return {"spark.jars.packages": settings.spark.delta_package, "spark.jars.ivy": str(_IVY_JARS.parent)} | asked
 
 
 def _cached_jars(package: str) -> list[str]:

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from retail_spark.errors import ContractError, InputError
+from retail_spark.lake.commits import carry_out
+from retail_spark.lake.contracts import DATE, DOUBLE, STRING, TEXT_MAP, Column, Contract, snapshot
+from retail_spark.lake.store import Lake
+from retail_spark.lake.writers import append_once, replace_slice, upsert
+from retail_spark.settings import LakeSettings
+
+ROWS = Contract(
+    "gold.rows",
+    grain="One row per id, with a quote ' and a backslash \\ in its comment.",
+    key=("id",),
+    columns=(
+        Column("id", STRING, "Identifies the row."),
+        Column("value", DOUBLE, "A value.", nullable=True, check="value >= 0"),
+        Column("tags", TEXT_MAP, "Tags.", nullable=True),
+    ),
+    cluster_by=("id",),
+    checks=(("even", "value IS NULL OR value % 2 = 0"),),
+)
+DAYS = snapshot("gold.days", grain="One row per id.", key=("id",), columns=(Column("id", STRING, "Identifies it."),))
+
+
+@pytest.fixture(params=["path", "catalog"])
+def lake(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) -> Lake:
+    """The same tests on a path lake and on a catalog lake (the session's own catalog)."""
+    if request.param == "path":
+        return Lake.open(spark, LakeSettings(root=str(tmp_path / "lake"), keep_as_of=2))
+    for table in ("gold.rows", "gold.days"):
+        spark.sql(f"DROP TABLE IF EXISTS spark_catalog.{table}")
+    return Lake.open(spark, LakeSettings(root=str(tmp_path / "lake"), catalog="spark_catalog", keep_as_of=2))
+
+
+def rows(lake: Lake, *values: tuple[str, float | None]) -> DataFrame:
+    return lake.spark.createDataFrame(
+        [(i, v, {"k": i}) for i, v in values], "id string, value double, tags map<string,string>"
+    )
+
+
+def content(lake: Lake) -> dict[str, float | None]:
+    return {row["id"]: row["value"] for row in lake.read(ROWS.table).collect()}
+
+
+def test_upsert_inserts_updates_and_deletes_in_one_commit(lake: Lake) -> None:
+    carry_out(lake, upsert(ROWS, rows(lake, ("a", 2.0), ("b", 4.0), ("c", None))), run_id="one")
+    gone = lake.spark.createDataFrame([("c",), ("unknown",), ("a",)], "id string")
+    commit = carry_out(lake, upsert(ROWS, rows(lake, ("a", 6.0), ("d", 8.0)), delete=gone), run_id="two")
+    assert content(lake) == {"a": 6.0, "b": 4.0, "d": 8.0}
+    history = lake.history(ROWS.table).where(F.col("version") == commit.version).collect()
+    assert history[0]["userMetadata"] == "two"
+
+
+def test_upsert_of_the_same_rows_changes_no_row(lake: Lake) -> None:
+    for run_id in ("one", "two"):
+        carry_out(lake, upsert(ROWS, rows(lake, ("a", 2.0), ("b", None))), run_id=run_id)
+    assert content(lake) == {"a": 2.0, "b": None}
+    merge = lake.history(ROWS.table).orderBy(F.desc("version")).limit(1).collect()[0]["operationMetrics"]
+    assert merge["numTargetRowsUpdated"] == "0"
+
+
+def test_a_repeated_key_is_refused_with_an_example_and_nothing_is_written(lake: Lake) -> None:
+    carry_out(lake, upsert(ROWS, rows(lake, ("a", 2.0))), run_id="one")
+    with pytest.raises(ContractError, match=r"id=b \(2 times\)"):
+        carry_out(lake, upsert(ROWS, rows(lake, ("b", 2.0), ("b", 4.0))), run_id="two")
+    assert content(lake) == {"a": 2.0}
+
+
+def test_replace_slice_touches_only_its_slice(lake: Lake) -> None:
+    def write(day: int, *ids: str) -> None:
+        frame = lake.spark.createDataFrame([(date(2024, 1, day), i, "r", None) for i in ids], DAYS.schema)
+        carry_out(lake, replace_slice(DAYS, frame, as_of=date(2024, 1, day)), run_id=f"day {day}")
+
+    write(1, "a", "b")
+    write(2, "c")
+    write(1, "d")
+    found = {(row["as_of"].day, row["id"]) for row in lake.read(DAYS.table).collect()}
+    assert found == {(1, "d"), (2, "c")}
+    write(3, "e")
+    assert {row["as_of"].day for row in lake.read(DAYS.table).collect()} == {2, 3}, "only keep_as_of dates are kept"
+
+
+def test_a_row_outside_the_slice_is_refused(lake: Lake) -> None:
+    frame = lake.spark.createDataFrame([(date(2024, 1, 2), "a", "r", None)], DAYS.schema)
+    with pytest.raises(Exception, match="DELTA_REPLACE_WHERE_MISMATCH"):
+        carry_out(lake, replace_slice(DAYS, frame, as_of=date(2024, 1, 1)), run_id="one")
+    assert lake.read(DAYS.table).count() == 0
+
+
+def test_append_once_adds_once_a_run(lake: Lake) -> None:
+    for _ in range(2):
+        carry_out(lake, append_once(ROWS, rows(lake, ("a", 2.0))), run_id="one")
+    assert lake.read(ROWS.table).count() == 1
+    carry_out(lake, append_once(ROWS, rows(lake, ("b", 2.0))), run_id="two")
+    assert lake.read(ROWS.table).count() == 2
+
+
+def test_append_after_restore_or_delete_is_made_again(lake: Lake) -> None:
+    lake.ensure(ROWS)
+    carry_out(lake, append_once(ROWS, rows(lake, ("a", 2.0))), run_id="one")
+    lake.spark.sql(f"RESTORE TABLE {lake.ref(ROWS.table)} TO VERSION AS OF 0").collect()
+    assert lake.read(ROWS.table).count() == 0
+    carry_out(lake, append_once(ROWS, rows(lake, ("a", 2.0))), run_id="one")
+    assert content(lake) == {"a": 2.0}
+    lake.spark.sql(f"DELETE FROM {lake.ref(ROWS.table)} WHERE id = 'a'").collect()
+    carry_out(lake, append_once(ROWS, rows(lake, ("a", 2.0))), run_id="one")
+    assert content(lake) == {"a": 2.0}
+
+
+@pytest.mark.parametrize("value", [-2.0, 3.0, float("nan"), float("inf")])
+def test_the_table_itself_refuses_what_breaks_a_check(lake: Lake, value: float) -> None:
+    lake.ensure(ROWS)
+    with pytest.raises(Exception, match="DELTA_VIOLATE_CONSTRAINT"):
+        carry_out(lake, append_once(ROWS, rows(lake, ("a", value))), run_id="one")
+    assert lake.read(ROWS.table).count() == 0
+
+
+def test_the_table_itself_refuses_null_where_the_contract_does(lake: Lake) -> None:
+    lake.ensure(ROWS)
+    broken = rows(lake, ("a", 2.0)).withColumn("id", F.lit(None).cast("string"))
+    with pytest.raises(Exception, match="(?i)not.null"):
+        carry_out(lake, append_once(ROWS, broken), run_id="one")
+    assert lake.read(ROWS.table).count() == 0
+
+
+def test_comments_and_clustering_are_on_the_table(lake: Lake) -> None:
+    lake.ensure(ROWS)
+    described = {
+        r["col_name"]: r["comment"] for r in lake.spark.sql(f"DESCRIBE TABLE {lake.ref(ROWS.table)}").collect()
+    }
+    assert described["id"] == "Identifies the row."
+    detail = lake.spark.sql(f"DESCRIBE DETAIL {lake.ref(ROWS.table)}").collect()[0]
+    assert detail["description"] == ROWS.grain
+    assert detail["clusteringColumns"] == ["id"]
+    assert detail["properties"]["delta.constraints.even"] == "value IS NULL OR value % 2 = 0"
+
+
+def test_a_pin_ignores_commits_that_change_no_row(lake: Lake) -> None:
+    assert lake.pin(ROWS.table).version is None
+    for i in range(3):
+        carry_out(lake, append_once(ROWS, rows(lake, (str(i), 2.0))), run_id=str(i))
+    before = lake.pin(ROWS.table)
+    lake.spark.sql(f"OPTIMIZE {lake.ref(ROWS.table)}").collect()
+    after = lake.pin(ROWS.table)
+    assert after.version == before.version == 3
+    assert after.read_version == 4
+    assert after.table_id == before.table_id
+
+
+def test_a_version_is_read_as_it_was(lake: Lake) -> None:
+    carry_out(lake, upsert(ROWS, rows(lake, ("a", 2.0))), run_id="one")
+    pinned = lake.pin(ROWS.table).version
+    carry_out(lake, upsert(ROWS, rows(lake, ("a", 4.0))), run_id="two")
+    assert [row["value"] for row in lake.read(ROWS.table, version=pinned).collect()] == [2.0]
+
+
+def test_a_column_that_the_contract_gained_is_added(lake: Lake) -> None:
+    carry_out(lake, upsert(ROWS, rows(lake, ("a", 2.0))), run_id="one")
+    wider = Contract("gold.rows", ROWS.grain, ROWS.key, (*ROWS.columns, Column("day", DATE, "A day.", nullable=True)))
+    lake.ensure(wider)
+    assert lake.read(ROWS.table).columns == ["id", "value", "tags", "day"]
+    other_type = Contract("gold.rows", ROWS.grain, ROWS.key, (ROWS.columns[0], Column("value", STRING, "A value.")))
+    with pytest.raises(ContractError, match=r"gold.rows.value is double"):
+        lake.ensure(other_type)
+
+
+def test_a_table_that_is_not_there_is_named(lake: Lake) -> None:
+    with pytest.raises(InputError, match="gold.days does not exist"):
+        lake.read(DAYS.table)

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F
+
+from retail_spark.errors import ContractError, InputError, LeaseHeldError, UsageError
+from retail_spark.lake.content import content_hash
+from retail_spark.lake.leases import hold
+from retail_spark.lake.store import Lake
+from retail_spark.lifecycle import run_job
+from retail_spark.ops import JOB_RUNS, METRICS
+from retail_spark.progress import Progress
+from retail_spark.quality.report import EXPECTATIONS
+from retail_spark.run import Result
+from tests.toy import INPUT, MODES, OUTPUT, SLICE, Mode, put_input, toy_job, toy_settings
+
+ROWS = (("a", "2024-01-01", 1.0), ("b", "2024-01-02", 2.0))
+
+
+@pytest.fixture
+def filled(lake: Lake) -> Lake:
+    put_input(lake, *ROWS)
+    return lake
+
+
+def run(
+    lake: Lake, mode: Mode = "replace_slice", *, force: bool = False, as_of: str | None = None, **toy: float
+) -> Result:
+    from datetime import date
+
+    settings = toy_settings(lake.root, **toy)
+    day = date.fromisoformat(as_of) if as_of else None
+    quiet = Progress("toy", quiet=True)
+    return run_job(toy_job(mode), settings, spark=lake.spark, as_of=day, force=force, progress=quiet)
+
+
+def values(lake: Lake, mode: Mode = "replace_slice") -> dict[str, float]:
+    return {row["id"]: row["value"] for row in lake.read(OUTPUT[mode].table).collect()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_a_rerun_is_unchanged_and_force_gives_the_same_rows(filled: Lake, mode: Mode) -> None:
+    first = run(filled, mode)
+    assert (first.status, first.as_of) == ("done", "2024-01-02")
+    assert first.tables[OUTPUT[mode].name]["rows"] == 2
+    before = content_hash(filled.read(OUTPUT[mode].table))
+    again = run(filled, mode)
+    assert again.status == "unchanged"
+    assert (again.run_id, again.tables, again.metrics) == (first.run_id, first.tables, first.metrics)
+    forced = run(filled, mode, force=True)
+    assert (forced.status, forced.run_id) == ("done", first.run_id)
+    assert content_hash(filled.read(OUTPUT[mode].table)) == before
+    attempts = filled.read(JOB_RUNS.table).where(F.col("run_id") == first.run_id).select("attempt").collect()
+    assert sorted(row["attempt"] for row in attempts) == [1, 2]
+
+
+def test_a_corrected_input_or_setting_is_another_run(filled: Lake) -> None:
+    first = run(filled)
+    put_input(filled, ("a", "2024-01-01", 1.0), ("b", "2024-01-02", 5.0), run_id="corrected")
+    second = run(filled)
+    assert (second.status, second.run_id != first.run_id) == ("done", True)
+    assert values(filled) == {"a-1": 2.0, "b-1": 10.0}
+    third = run(filled, factor=3.0)
+    assert third.run_id != second.run_id
+    assert values(filled) == {"a-1": 3.0, "b-1": 15.0}
+
+
+def test_what_someone_did_to_the_slice_since_is_repaired(filled: Lake) -> None:
+    first = run(filled)
+    filled.spark.sql(f"DELETE FROM {filled.ref(SLICE.table)} WHERE id = 'a-1'").collect()
+    assert run(filled).status == "done"
+    assert values(filled) == {"a-1": 2.0, "b-1": 4.0}
+    filled.spark.sql(f"OPTIMIZE {filled.ref(SLICE.table)}").collect()
+    assert run(filled).run_id == first.run_id
+    assert run(filled).status == "unchanged"
+
+
+def test_a_run_as_of_a_past_date_sees_no_later_row_and_leaves_other_dates_alone(filled: Lake) -> None:
+    today = run(filled)
+    past = run(filled, as_of="2024-01-01")
+    assert past.tables[SLICE.name]["rows"] == 1
+    found = {(str(row["as_of"]), row["id"]) for row in filled.read(SLICE.table).collect()}
+    assert found == {("2024-01-01", "a-1"), ("2024-01-02", "a-1"), ("2024-01-02", "b-1")}
+    assert run(filled).status == "unchanged", "another run's slice is no reason to compute again"
+    assert run(filled).run_id == today.run_id
+
+
+def test_every_run_is_told_in_the_ops_tables(filled: Lake) -> None:
+    result = run(filled)
+    row = filled.read(JOB_RUNS.table).collect()[0].asDict(recursive=True)
+    assert (row["job"], row["status"], row["attempt"]) == ("toy", "done", 1)
+    assert [(i["name"], i["version"]) for i in row["inputs"]] == [(INPUT.name, 1)]
+    assert row["outputs"][0]["slice"] == {"as_of": "2024-01-02"}
+    assert json.loads(row["result"])["run_id"] == result.run_id
+    metrics = {r["metric"]: r["value"] for r in filled.read(METRICS.table).collect()}
+    assert metrics == {"rows": 2.0}
+    checks = filled.read(EXPECTATIONS.table).where(F.col("run_id") == result.run_id)
+    assert checks.where(~F.col("success")).count() == 0
+    assert checks.count() >= 5
+
+
+def test_a_broken_output_is_refused_before_anything_is_written(filled: Lake) -> None:
+    run(filled)
+    before = content_hash(filled.read(SLICE.table))
+    with pytest.raises(ContractError, match=r"gold\.toy_slice"):
+        run(filled, factor=-1.0)
+    assert content_hash(filled.read(SLICE.table)) == before
+    failed = filled.read(JOB_RUNS.table).where(F.col("status") == "failed").collect()
+    assert len(failed) == 1
+    assert "gold.toy_slice" in failed[0]["error"]
+    assert not list(Path(filled.root, "_staging").iterdir())
+
+
+def test_a_second_run_at_once_is_refused_before_it_starts(filled: Lake) -> None:
+    with hold(filled, "toy"), pytest.raises(LeaseHeldError):
+        run(filled)
+    assert not filled.exists(SLICE.table)
+
+
+def test_a_missing_or_empty_input_is_named(lake: Lake) -> None:
+    with pytest.raises(InputError, match=r"silver\.toy, which does not exist"):
+        run(lake)
+    lake.ensure(INPUT)
+    with pytest.raises(InputError, match=r"silver\.toy is empty"):
+        run(lake)
+
+
+def test_a_job_without_dates_refuses_as_of(lake: Lake) -> None:
+    from datetime import date
+
+    from retail_spark.run import Job, Outcome, job
+    from tests.toy import ToySettings
+
+    timeless: Job = job("toy", settings=ToySettings)(lambda run, settings: Outcome(tables=()))
+    with pytest.raises(UsageError, match="no as-of date"):
+        run_job(timeless, toy_settings(lake.root), spark=lake.spark, as_of=date(2024, 1, 1))

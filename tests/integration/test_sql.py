@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from retail_spark.answers import listed, rendered
+from retail_spark.errors import InputError, UsageError
+from retail_spark.lake.commits import carry_out
+from retail_spark.lake.store import Lake
+from retail_spark.lake.writers import replace_slice
+from tests.toy import SLICE, put_input
+
+
+@pytest.fixture
+def filled(lake: Lake) -> Lake:
+    """Two snapshots of a gold table, and a silver table."""
+    put_input(lake, ("a", "2024-01-01", 1.0))
+    for day, value in ((1, 1.0), (2, 2.5)):
+        frame = lake.spark.createDataFrame([(date(2024, 1, day), 'x,"y', value, "r", None)], SLICE.schema)
+        carry_out(lake, replace_slice(SLICE, frame, as_of=date(2024, 1, day)), run_id=f"day {day}")
+    # a fresh catalog, as every process has
+    for table in ("gold.toy_slice", "silver.toy"):
+        lake.spark.sql(f"DROP TABLE IF EXISTS {table}")
+    lake.spark.sql("DROP VIEW IF EXISTS gold.latest_toy_slice")
+    return lake
+
+
+def answer(lake: Lake, query: str, form: str = "csv") -> str:
+    return rendered(lake, query, form=form, limit=100)[0]
+
+
+def test_tables_are_found_by_their_name(filled: Lake) -> None:
+    assert answer(filled, "SELECT id, value FROM silver.toy") == "id,value\na,1.0\n"
+    assert answer(filled, "SELECT count(*) AS n FROM GOLD.toy_slice JOIN silver.toy USING (value)") == "n\n1\n"
+
+
+def test_latest_is_the_newest_snapshot(filled: Lake) -> None:
+    assert answer(filled, "SELECT as_of, value FROM gold.latest_toy_slice") == "as_of,value\n2024-01-02,2.5\n"
+
+
+def test_every_form_says_the_same(filled: Lake) -> None:
+    query = "SELECT id, value, run_id, model_version FROM gold.latest_toy_slice"
+    assert next(csv.DictReader(io.StringIO(answer(filled, query)))) == {
+        "id": 'x,"y', "value": "2.5", "run_id": "r", "model_version": "",
+    }  # fmt: skip
+    assert json.loads(answer(filled, query, "json")) == {
+        "id": 'x,"y', "value": 2.5, "run_id": "r", "model_version": None,
+    }  # fmt: skip
+    head, rule, row = answer(filled, query, "table").splitlines()
+    assert head.split() == ["id", "value", "run_id", "model_version"]
+    assert set(rule) == {"-", " "}
+    assert row.split() == ['x,"y', "2.5", "r"]
+
+
+def test_a_cut_is_told(filled: Lake) -> None:
+    assert rendered(filled, "SELECT id FROM gold.toy_slice", form="csv", limit=1) == ('id\n"x,""y"\n', True)
+
+
+def test_an_unknown_table_or_column_names_what_is_there(filled: Lake) -> None:
+    with pytest.raises(InputError, match=r"tables: gold\.toy_slice, silver\.toy"):
+        answer(filled, "SELECT * FROM silver.absent")
+    with pytest.raises(InputError, match="absent"):
+        answer(filled, "SELECT absent FROM silver.toy")
+    with pytest.raises(UsageError, match="does not parse"):
+        answer(filled, "SELEC 1")
+
+
+def test_tables_are_listed_with_rows_and_grain(filled: Lake) -> None:
+    assert [line.split()[:3] for line in listed(filled).splitlines()[2:]] == [
+        ["gold.toy_slice", "2", "2"],
+        ["silver.toy", "1", "1"],
+    ]
+    assert "One row per id." in listed(filled)
+
+
+@pytest.mark.slow
+def test_the_command_prints_the_result_and_nothing_else(filled: Lake) -> None:
+    command = [sys.executable, "-m", "retail_spark.cli", "sql", "--set", f"lake.root={filled.root}", "--format", "csv"]
+    done = subprocess.run([*command, "SELECT id, value FROM silver.toy"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "id,value\na,1.0\n", "")
+    wrong = subprocess.run([*command, "SELECT 1 FROM silver.absent"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 3
+    assert "silver.absent" in wrong.stderr
+    assert json.loads(wrong.stdout)["exit_code"] == 3
+    assert Path(filled.root, "_logs", "spark.log").exists()
