@@ -42,7 +42,7 @@ def conf_folder() -> Path:
     for folder in (package.parent / "conf", package / "conf"):
         if (folder / "sources").is_dir():
             return folder
-    raise UsageError("the ready mappings (conf/sources) are not beside the package.", fix="install the wheel or a clone")
+    raise UsageError("the ready mappings (conf/sources) are not here.", fix="install the wheel, or use a clone")
 
 
 def _run_all(settings: Settings, spark: SparkSession, *, made_up: bool) -> dict[str, Result | InputError]:
@@ -75,12 +75,13 @@ def _summary(
     registry = Registry.open(settings)
     root = settings.lake.root
     query = "SELECT * FROM gold.latest_recommendations WHERE customer_id = '*' AND list = 'all' ORDER BY rank LIMIT 5"
+    docs = str(Path(lake.root) / DATA_DOCS / "index.html") if lake.is_local else "only for a lake on a local folder"
     lines += [
         "",
         f"Look further ({seconds:.0f} s so far)",
         f'  SQL        .venv/bin/retail-spark sql --set lake.root={root} "{query}"',
         f"  MLflow UI  .venv/bin/mlflow ui --backend-store-uri {registry.connection.shown}",
-        f"  Data Docs  {Path(lake.root) / DATA_DOCS / 'index.html'}" if lake.is_local else "  Data Docs  local lakes only",
+        f"  Data Docs  {docs}",
     ]
     return "\n".join(lines)
 

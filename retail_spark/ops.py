@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
+from itertools import takewhile
 
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -144,19 +145,15 @@ class History:
 
     def _output_is_untouched(self, output: Output, run_id: str) -> bool:
         table = TableName.parse(output.name)
-        now = self._lake.pin(table)
-        if now.version is None:
+        if not self._lake.exists(table):
             return False
-        if now.version <= output.version:
-            return now.version >= 0 and now.read_version is not None and now.read_version >= output.version
-        if output.slice and output.rows and not self._slice_is_there(table, output):
+        since = list(takewhile(lambda c: c.version >= output.version, self._lake.commits(table)))
+        if not since or since[-1].version != output.version or since[-1].run_id != run_id:
             return False
-        later = self._lake.history(table).where(F.col("version") > output.version).select("version", "userMetadata")
-        return all(
-            row["userMetadata"] == run_id or self._is_elsewhere(row["userMetadata"], output)
-            for row in later.collect()
-            if row["version"] <= now.version
-        )
+        later = [c for c in since[:-1] if c.changes_data and c.run_id != run_id]
+        if later and output.slice and output.rows and not self._slice_is_there(table, output):
+            return False
+        return all(self._is_elsewhere(c.run_id, output) for c in later)
 
     def _slice_is_there(self, table: TableName, output: Output) -> bool:
         """False when retention has dropped the slice since."""

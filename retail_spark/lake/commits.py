@@ -36,9 +36,8 @@ def carry_out(lake: Lake, write: Write, *, run_id: str) -> Commit:
     """Commits a staged write. Raises ContractError for a repeated key or a row outside the slice."""
     lake.ensure(write.contract)
     {"upsert": _upsert, "replace_slice": _replace_slice, "append_once": _append_once}[write.mode](lake, write, run_id)
-    ours = F.max(F.when(F.col("userMetadata") == run_id, F.col("version")))
-    version = lake.history(write.contract.table).agg(F.coalesce(ours, F.max("version")).alias("version")).collect()
-    return Commit(write.contract.name, version[0]["version"])
+    version = next(c.version for c in lake.commits(write.contract.table) if c.run_id == run_id)
+    return Commit(write.contract.name, version)
 
 
 def slice_condition(slice_: Mapping[str, SliceValue]) -> SparkColumn:
@@ -121,9 +120,7 @@ def _append_once(lake: Lake, write: Write, run_id: str) -> None:
 
 def _epoch(lake: Lake, table: TableName) -> int:
     """The version of the last commit after which an append that is known to Delta may have to be made again."""
-    raised = lake.history(table).where(F.col("operation").isin(*_RAISES_EPOCH))
-    rows = raised.agg(F.max("version").alias("version")).collect()
-    return int(rows[0]["version"] or 0)
+    return next((c.version for c in lake.commits(table) if c.operation in _RAISES_EPOCH), 0)
 
 
 @contextmanager

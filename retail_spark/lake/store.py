@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,15 +15,9 @@ from pyspark.sql import functions as F
 
 from retail_spark.errors import ContractError, InputError
 from retail_spark.lake.contracts import Contract
+from retail_spark.lake.log import CommitInfo, local_commits, local_table_id
 from retail_spark.lake.names import TableName
 from retail_spark.settings import LakeSettings
-
-# Commits of these operations leave every row as it was.
-_KEEPS_DATA = (
-    "OPTIMIZE", "VACUUM START", "VACUUM END", "ANALYZE", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD COLUMNS",
-    "CHANGE COLUMN", "ADD CONSTRAINT", "DROP CONSTRAINT", "CLUSTER BY", "UPGRADE PROTOCOL", "SET TABLE COMMENT",
-    "COMPUTE STATS", "REORG",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,18 +104,30 @@ class Lake:
         """The table's identity and versions now."""
         if not self.exists(table):
             return Pin(str(table), None, None)
-        history = self.history(table).select("version", "operation")
-        newest = history.orderBy(F.desc("version")).limit(50).collect()
-        changed = [row["version"] for row in newest if row["operation"] not in _KEEPS_DATA]
-        if not changed:
-            only_data = history.where(~F.col("operation").isin(*_KEEPS_DATA))
-            changed = [row["version"] for row in only_data.orderBy(F.desc("version")).limit(1).collect()] or [0]
-        detail = self.spark.sql(f"DESCRIBE DETAIL {self.ref(table)}").select("id").collect()
-        return Pin(str(table), detail[0]["id"], changed[0], newest[0]["version"])
+        newest: int | None = None
+        for commit in self.commits(table):
+            newest = commit.version if newest is None else newest
+            if commit.changes_data:
+                return Pin(str(table), self._table_id(table), commit.version, newest)
+        return Pin(str(table), self._table_id(table), 0, newest or 0)
+
+    def commits(self, table: TableName) -> Iterator[CommitInfo]:
+        """The table's commits, newest first."""
+        if self.catalog is None and self.is_local:
+            yield from local_commits(self.path(table))
+            return
+        for row in self.history(table).select("version", "operation", "userMetadata").toLocalIterator():
+            yield CommitInfo(row["version"], row["operation"], row["userMetadata"])
 
     def history(self, table: TableName) -> DataFrame:
-        """One row per commit: version, operation, userMetadata, timestamp and more."""
-        return self.spark.sql(f"DESCRIBE HISTORY {self.ref(table)}")
+        """One row per commit, newest first: version, operation, userMetadata, timestamp and more."""
+        return self.spark.sql(f"DESCRIBE HISTORY {self.ref(table)}").orderBy(F.desc("version"))
+
+    def _table_id(self, table: TableName) -> str:
+        known = local_table_id(self.path(table)) if self.catalog is None and self.is_local else None
+        if known is not None:
+            return known
+        return str(self.spark.sql(f"DESCRIBE DETAIL {self.ref(table)}").select("id").collect()[0]["id"])
 
     def ensure(self, contract: Contract) -> None:
         """Creates the table with comments, NOT NULL and CHECK constraints, or adds columns that the contract gained.

@@ -1,0 +1,63 @@
+"""A table's commits, newest first. Delta's log of a local path table is read as the files it is.
+
+The file names and the `commitInfo` and `metaData` actions are part of Delta's published protocol. Asking Spark
+(DESCRIBE HISTORY, DESCRIBE DETAIL) gives the same answers, and is what all other tables do, at half a second each.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_COMMIT_FILE = re.compile(r"(\d{20})\.json")
+
+
+# Commits of these operations leave every row as it was.
+_KEEPS_DATA = (
+    "OPTIMIZE", "VACUUM START", "VACUUM END", "ANALYZE", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD COLUMNS",
+    "CHANGE COLUMN", "ADD CONSTRAINT", "DROP CONSTRAINT", "CLUSTER BY", "UPGRADE PROTOCOL", "SET TABLE COMMENT",
+    "COMPUTE STATS", "REORG",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CommitInfo:
+    """One commit: `run_id` is what the writers leave as user metadata."""
+
+    version: int
+    operation: str
+    run_id: str | None
+
+    @property
+    def changes_data(self) -> bool:
+        """False for commits such as OPTIMIZE, after which every row is what it was."""
+        return self.operation not in _KEEPS_DATA
+
+
+def local_commits(table: str) -> Iterator[CommitInfo]:
+    """The commits of the table in that folder, newest first; those that Delta's clean-up removed are not told."""
+    files = sorted((f for f in (Path(table) / "_delta_log").iterdir() if _COMMIT_FILE.fullmatch(f.name)), reverse=True)
+    for file in files:
+        info = _action(file, "commitInfo") or {}
+        yield CommitInfo(int(file.stem), str(info.get("operation", "UNKNOWN")), info.get("userMetadata"))
+
+
+def local_table_id(table: str) -> str | None:
+    """The identity that the first commit gave the table; None when clean-up removed that commit."""
+    first = Path(table) / "_delta_log" / f"{0:020d}.json"
+    metadata = _action(first, "metaData") if first.exists() else None
+    return str(metadata["id"]) if metadata else None
+
+
+def _action(file: Path, kind: str) -> dict[str, Any] | None:
+    """The first action of a kind in a commit; commitInfo is on the first line or close to it."""
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith(f'{{"{kind}"'):
+                found: dict[str, Any] = json.loads(line)[kind]
+                return found
+    return None
