@@ -1,0 +1,148 @@
+"""Incremental ingest: a stream that takes every file once. It carries names of files, never their rows.
+
+Spark's file stream reads CSV by position and by one schema; here it only decides which files are new, and remembers
+them in its checkpoint. The rows of a micro-batch are then read as in batch mode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from retail_spark.errors import ServiceMissingError, UsageError
+from retail_spark.ingest.files import BINARY, SourceFile, base_of, full_path
+from retail_spark.ingest.mapping import SourceMapping, mapping_of
+from retail_spark.ingest.reading import pins_of
+from retail_spark.ingest.settings import JobSettings
+from retail_spark.lake.contracts import Contract
+from retail_spark.lake.store import Lake
+from retail_spark.run import Attempt, Result, Run
+from retail_spark.session import is_classic
+from retail_spark.settings import Settings, section
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """The files that came since the last micro-batch."""
+
+    id: int
+    input: str
+    files: tuple[SourceFile, ...]
+
+
+def driving_input(mapping: SourceMapping) -> str:
+    """The one file input that all tables are made from. Raises UsageError when there are several."""
+    names = {table.from_ for table in mapping.tables.values()}
+    if len(names) != 1:
+        raise UsageError(
+            f"incremental ingest follows one input, but tables come from {', '.join(sorted(names))}.",
+            fix="split the mapping in one for each input, or use ingest.mode=batch",
+        )
+    name = names.pop()
+    if not mapping.inputs[name].is_files:
+        raise UsageError(f"incremental ingest follows files, but inputs.{name} is none.", fix="use ingest.mode=batch")
+    return name
+
+
+def take_once(spark: SparkSession, lake: Lake, settings: Settings, attempt: Attempt) -> Result | None:
+    """Runs the attempt over the files that are new; None when there are none. A failed attempt leaves them untaken.
+
+    Raises what the attempt raised.
+    """
+    if not is_classic(spark):
+        raise ServiceMissingError(
+            "incremental ingest needs a classic Spark session, this is Spark Connect.",
+            fix="submit the job to the cluster, or use ingest.mode=batch",
+        )
+    mapping = mapping_of(settings)
+    name = driving_input(mapping)
+    path = full_path(mapping.inputs[name], settings.data_root)
+    base = base_of(path, settings.data_root)
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def take(frame: DataFrame, batch_id: int) -> None:
+        try:
+            files = tuple(_file(row["path"], row["length"], row["changed"], base) for row in _listed(frame))
+            if files:
+                batch = MicroBatch(batch_id, name, tuple(sorted(files, key=lambda file: file.name)))
+                results.append(attempt(sources=_pins(spark, mapping, settings, batch), batch=batch))
+        except BaseException as error:
+            errors.append(error)  # the stream would wrap it and lose its kind
+            raise
+
+    _run_stream(spark, path, _checkpoint(lake, settings, mapping), take, errors)
+    return results[-1] if results else None
+
+
+def before_run(run: Run, contract: Contract) -> DataFrame:
+    """The table as it was before this run's own commits, if these are the newest: a run taken over sees the same."""
+    if not run.lake.exists(contract.table):
+        return run.spark.createDataFrame([], contract.schema)
+    newest = run.lake.history(contract.table).select("version", "userMetadata").orderBy(F.desc("version")).limit(50)
+    for row in newest.collect():
+        if row["userMetadata"] != run.id:
+            return run.lake.read(contract.table, version=row["version"])
+    return run.previous(contract)
+
+
+def _run_stream(spark: SparkSession, path: str, checkpoint: str, take: object, errors: list[BaseException]) -> None:
+    stream = (
+        spark.readStream.format("binaryFile")
+        .schema(BINARY)
+        .option("recursiveFileLookup", "true")
+        .option("ignoreMissingFiles", "true")
+        .load(path)
+        .select("path", "length", F.col("modificationTime").cast("string").alias("changed"))
+    )
+    query = (
+        stream.writeStream.foreachBatch(take)  # type: ignore[arg-type]
+        .option("checkpointLocation", checkpoint)
+        .trigger(availableNow=True)
+        .start()
+    )
+    try:
+        query.awaitTermination()
+    except StreamingQueryException as error:
+        if errors:
+            raise errors[0] from error
+        raise
+
+
+def _listed(frame: DataFrame) -> list[dict[str, object]]:
+    """The files of the micro-batch: a listing, not data."""
+    return [row.asDict() for row in frame.collect()]
+
+
+def _file(path: object, length: object, changed: object, base: str) -> SourceFile:
+    uri = str(path)
+    if uri.startswith("file:"):
+        place = Path(unquote("/" + uri.removeprefix("file:").lstrip("/")))
+        return SourceFile(place.as_uri(), str(place.relative_to(base)), int(str(length)))
+    return SourceFile(uri, unquote(uri).removeprefix(base).lstrip("/"), int(str(length)), str(changed))
+
+
+def _pins(spark: SparkSession, mapping: SourceMapping, settings: Settings, batch: MicroBatch) -> tuple:  # type: ignore[type-arg]
+    joined = {name for table in mapping.tables.values() for name in table.join} | {batch.input}
+    joined |= {str(mapping.inputs[n].from_) for n in joined if mapping.inputs[n].from_}
+    return tuple(
+        pin
+        for name in sorted(joined)
+        for pin in pins_of(
+            spark,
+            name,
+            mapping.inputs[name],
+            data_root=settings.data_root,
+            files=batch.files if name == batch.input else None,
+        )
+    )
+
+
+def _checkpoint(lake: Lake, settings: Settings, mapping: SourceMapping) -> str:
+    own = section(settings, "ingest", JobSettings)
+    return own.checkpoint_dir or f"{lake.root}/_checkpoints/ingest_{mapping.source}"
