@@ -1,0 +1,1 @@
+"""Product lists for every customer, from ALS and from what they bought before."""

@@ -1,0 +1,101 @@
+"""Settings of the job `recommend`."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import model_validator
+
+from retail_spark.recommend.model import POWERS, Blend, Recipe
+from retail_spark.settings import Section, setting
+
+# Chosen on three windows of Online Retail that end before the held-out one (31 days each, from 2011-08-08, 09-08 and
+# 10-09), by tests/benchmarks/recommend_online_retail.py --choose: the powers are the weights of a logistic regression
+# of "bought again within the window" on the logarithms of the features.
+_POWERS = {
+    "decayed": 0.37, "orders": 0.43, "als": 0.62, "trend": 0.39, "recent": 0.18, "buyers": -0.36, "repeat_rate": 0.33,
+}  # fmt: skip
+
+
+class JobSettings(Section):
+    """What the lists hold, what is learned, and how the lists are blended."""
+
+    k: int = setting(10, "length of a list", unit="products", ge=1, le=1000)
+    metric_k: int = setting(10, "length at which lists are measured", unit="products", ge=1, le=1000)
+    test_days: int = setting(28, "held-out window: this many days before the last purchase", unit="days", ge=1)
+    min_test_customers: int = setting(
+        10,
+        "customers that the held-out window must have; with fewer, nothing is learned and the baseline makes the lists",
+        unit="customers",
+        ge=1,
+    )  # fmt: skip
+    replicates: int = setting(200, "bootstrap replicates behind the intervals", unit="replicates", ge=20, le=10_000)
+
+    rank: int = setting(64, "length of a factor", unit="numbers", ge=1, le=512)
+    iterations: int = setting(10, "alternations of ALS", unit="iterations", ge=1, le=100)
+    reg_param: float = setting(0.3, "ridge of ALS, times the number of ratings of a customer or product", ge=0)
+    alpha: float = setting(10.0, "confidence that one fresh order adds to ALS", gt=0)
+    blocks: int = setting(
+        4, "blocks of customers and of products in ALS; changes the factors, so size it to the data, not the machine",
+        unit="blocks", ge=1,
+    )  # fmt: skip
+    checkpoint_interval: int = setting(
+        10, "ALS cuts its lineage after every so many iterations; needs a checkpoint folder", unit="iterations", ge=1
+    )
+    half_life_days: float = setting(120.0, "an order counts half after", unit="days", gt=0)
+    recent_days: int = setting(30, "window of recent popularity", unit="days", ge=1)
+    trend_half_life_days: float = setting(7.0, "a buyer counts half for a product's trend after", unit="days", gt=0)
+
+    repurchase_powers: dict[str, float] = setting(
+        _POWERS,
+        f"list all: powers of the features of a product bought before ({', '.join(POWERS)}); "
+        "defaults fitted on windows before the held-out one",
+    )
+    repurchase_scale: float = setting(0.57, "list all: weight of what was bought before", ge=0)
+    all_als_scale: float = setting(0.003, "list all: weight of ALS times trend", ge=0)
+    discover_als_scale: float = setting(1.0, "list discover: weight of ALS times trend", ge=0)
+    als_trend_power: float = setting(0.5, "both lists: power of the trend that ALS is multiplied by", ge=0, le=2)
+    popularity_scale: float = setting(1e-4, "both lists: weight of recent popularity, which fills lists up", gt=0)
+
+    customer_block: int = setting(2048, "customers scored in one matrix product", unit="customers", ge=1)
+    product_block: int = setting(16_384, "products scored in one matrix product", unit="products", ge=1)
+    served_customers: int = setting(
+        50_000, "customers whose factors travel inside the registered model; the most active are taken",
+        unit="customers", ge=0,
+    )  # fmt: skip
+    served_products: int = setting(
+        200_000, "products whose factors travel inside the registered model; the best sold are taken",
+        unit="products", ge=1,
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _powers_are_known(self) -> Self:
+        unknown = sorted(set(self.repurchase_powers) - set(POWERS))
+        if unknown:
+            raise ValueError(f"repurchase_powers has no feature {', '.join(unknown)}; use {', '.join(POWERS)}")
+        return self
+
+    def recipe(self) -> Recipe:
+        """What the model is learned and scored by."""
+        return Recipe(
+            rank=self.rank,
+            reg_param=self.reg_param,
+            alpha=self.alpha,
+            iterations=self.iterations,
+            blocks=self.blocks,
+            half_life_days=self.half_life_days,
+            recent_days=self.recent_days,
+            trend_half_life_days=self.trend_half_life_days,
+            all=Blend(
+                repurchase_powers=dict(self.repurchase_powers),
+                repurchase_scale=self.repurchase_scale,
+                als_scale=self.all_als_scale,
+                als_trend_power=self.als_trend_power,
+                popularity_scale=self.popularity_scale,
+            ),
+            discover=Blend(
+                als_scale=self.discover_als_scale,
+                als_trend_power=self.als_trend_power,
+                popularity_scale=self.popularity_scale,
+            ),
+        )
