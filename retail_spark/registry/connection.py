@@ -6,6 +6,7 @@ used, and `warm` does both while the JVM starts.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -25,7 +26,7 @@ from retail_spark.settings import Settings
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_UV_AUTO_DETECT": "false",
@@ -37,11 +38,17 @@ _REFUSALS = frozenset(
     | {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_LIMIT_EXCEEDED"}
 )
 
+# Address -> the thread that opens it: one a process, whoever asks.
+_WARMING: dict[str, threading.Thread] = {}
+
 
 def quiet_mlflow() -> Any:
-    """The module mlflow, imported without telemetry and without messages below ERROR."""
+    """The module mlflow, imported without telemetry and messages: its errors come as exceptions, told once."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    retries = logging.getLogger("urllib3.connectionpool")
+    if retries.level == logging.NOTSET:
+        retries.setLevel(logging.ERROR)
     import mlflow
 
     return mlflow
@@ -88,6 +95,9 @@ class Connection:
 
     def prepare(self) -> None:
         """Imports MLflow and makes the sqlite database where it is missing. Raises ServiceMissingError."""
+        warming = _WARMING.get(self.uri)
+        if warming is not None and warming is not threading.current_thread():
+            warming.join()
         quiet_mlflow()
         if not self.uri.startswith(_SQLITE):
             return
@@ -150,18 +160,20 @@ class Connection:
             raise self._does_not_answer(error) from error
 
     def ping(self) -> None:
-        """Asks MLflow for one experiment. Raises ServiceMissingError within timeout_seconds when it fails.
+        """Asks MLflow for one experiment. Raises ServiceMissingError when it does not answer in timeout_seconds.
 
-        The question runs in a thread of its own: neither a name look-up nor a database driver can be relied on to
-        give up in time.
+        A server is asked in a thread of its own: neither a name look-up nor a database driver can be relied on to
+        give up in time. Imports and a local database are this machine's own work, and are waited for.
         """
+        self.prepare()
+        if self.uri.startswith(_SQLITE):
+            self._ask()
+            return
         failures: list[Exception] = []
 
         def ask() -> None:
             try:
-                self.prepare()
-                with self.talking(retries=0) as client:
-                    client.search_experiments(max_results=1)
+                self._ask()
             except Exception as error:  # handed to the caller's thread, which raises it
                 failures.append(error)
 
@@ -173,37 +185,59 @@ class Connection:
         if failures:
             raise failures[0]
 
+    def _ask(self) -> None:
+        try:
+            with self.talking(retries=0) as client:
+                client.search_experiments(max_results=1)
+        except ModuleNotFoundError as error:  # the driver of the database in mlflow.tracking_uri
+            raise ServiceMissingError(
+                f"MLflow's database {self.shown} needs the package {error.name}, which is not installed.",
+                fix=f"install {error.name}, or point mlflow.tracking_uri at an MLflow server",
+            ) from error
+
     def _does_not_answer(self, error: Exception) -> ServiceMissingError:
-        said = masked(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
         code = getattr(error, "error_code", "")
         if code in _REFUSALS:
             return ServiceMissingError(
-                f"MLflow at {self.shown} refused ({code}): {said}",
-                fix="mend what it names (rights, mlflow.token, names), then run the job again: no table has changed",
+                f"MLflow at {self.shown} refused ({code}): {_first_line(error)}",
+                fix="mend what it names (rights, mlflow.token, names), then run the job again",
             )
         return ServiceMissingError(
-            f"MLflow at {self.shown} does not answer: {said}",
-            fix="start it or correct mlflow.tracking_uri, then run the job again: no table has changed",
+            f"MLflow at {self.shown} does not answer: {_first_line(_root_of(error))}",
+            fix="start it or correct mlflow.tracking_uri, then run the job again",
         )
 
 
-def warm(connection: Connection) -> threading.Thread:
+def _root_of(error: BaseException) -> BaseException:
+    """The error at the bottom: "Connection refused", not the page of wrappers around it."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return masked(text.splitlines()[0]) if text else type(error).__name__
+
+
+def warm(connection: Connection) -> None:
     """Imports MLflow and opens its sqlite database in a thread, while something else starts.
 
-    What fails here fails again, and is told, at the first real use.
+    The first real use waits for it. What fails here fails again there, and is told there.
     """
 
     def work() -> None:
         try:
             connection.prepare()
             if connection.uri.startswith(_SQLITE):
-                quiet_mlflow().MlflowClient(tracking_uri=connection.uri).search_experiments(max_results=1)
+                connection.ping()
         except ServiceMissingError:
             return
 
-    thread = threading.Thread(target=work, name="mlflow-warm", daemon=True)
-    thread.start()
-    return thread
+    if connection.uri not in _WARMING:
+        thread = threading.Thread(target=work, name="mlflow-warm", daemon=True)
+        thread.start()
+        _WARMING[connection.uri] = thread
 
 
 @contextmanager

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from retail_spark.registry.connection import Connection, warm
@@ -38,7 +37,6 @@ class Registry:
     connection: Connection
     experiment: str
     prefix: str
-    _warming: list[threading.Thread] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod
     def open(cls, settings: Settings) -> Registry:
@@ -50,12 +48,10 @@ class Registry:
 
     def warm(self) -> None:
         """Starts importing MLflow, and making its database, in a thread; call it before the JVM starts."""
-        self._warming.append(warm(self.connection))
+        warm(self.connection)
 
     def ping(self) -> None:
         """Raises ServiceMissingError within mlflow.timeout_seconds unless MLflow answers."""
-        while self._warming:
-            self._warming.pop().join()
         self.connection.ping()
 
     def name_of(self, job: str) -> str:
