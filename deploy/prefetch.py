@@ -6,18 +6,27 @@ After this, `.venv/bin/spark-submit` works as it is: no flags, no activated envi
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 import pyspark
 
+import retail_spark
 from retail_spark.errors import RetailSparkError
 from retail_spark.java import java_home
-from retail_spark.session import DELTA, delta_jars, get_session
+from retail_spark.session import DELTA, delta_jars, get_session, local_conf
 from retail_spark.settings import LakeSettings, Settings, SparkSettings
 
 FROM_ENVIRONMENT = ("delta_package", "jars_dir", "package_mirror")
+FOR_ONE_MACHINE = (
+    "spark.sql.shuffle.partitions",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism",
+    "spark.databricks.delta.snapshotPartitions",
+    "spark.ui.showConsoleProgress",
+)
+"""Spark's and Delta's own defaults are for big clusters; these have no effect on a result."""
 
 
 def main() -> int:
@@ -26,8 +35,10 @@ def main() -> int:
     given = {key: value for key, value in variables.items() if value}
     try:
         with tempfile.TemporaryDirectory() as folder:
-            jars = fetched(Settings(lake=LakeSettings(root=folder), spark=SparkSettings(**given)))
-        tell_spark(Path(pyspark.__file__).parent, jars)
+            settings = Settings(lake=LakeSettings(root=folder), spark=SparkSettings(**given))
+            small = local_conf(settings, fast_start=False)
+            conf = DELTA | fetched(settings) | {key: small[key] for key in FOR_ONE_MACHINE}
+        tell_spark(Path(pyspark.__file__).parent, conf)
     except RetailSparkError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -41,11 +52,12 @@ def fetched(settings: Settings) -> dict[str, str]:
     return delta_jars(settings)
 
 
-def tell_spark(spark_home: Path, jars: dict[str, str]) -> None:
+def tell_spark(spark_home: Path, defaults: dict[str, str]) -> None:
     """Writes conf/ of pip's Spark, and spares its scripts the search for a Python that knows where Spark is."""
     conf = spark_home / "conf"
     conf.mkdir(exist_ok=True)
-    lines = [f"{key} {value}\n" for key, value in (DELTA | jars).items()]
+    shutil.copyfile(Path(retail_spark.__file__).with_name("log4j2.properties"), conf / "log4j2.properties")
+    lines = [f"{key} {value}\n" for key, value in defaults.items()]
     (conf / "spark-defaults.conf").write_text("".join(lines), encoding="utf-8")
     (conf / "spark-env.sh").write_text(
         f'export JAVA_HOME="${{JAVA_HOME:-{java_home()}}}"\n'

@@ -68,8 +68,8 @@ is_set_up() { # stamp file, lock files
 
 install_lock() { # lock file; the packages that it needs to be built come from another lock, so nothing is unhashed
     say "installing $1"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
-        --require-hashes -r "$1"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation --use-pep517 \
+        --no-deps --require-hashes -r "$1"
 }
 
 set_up_base() {
