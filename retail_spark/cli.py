@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
@@ -42,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+    except Exception as error:
+        return _unforeseen(error)
     return 0
 
 
@@ -143,6 +147,15 @@ def _failed(error: RetailSparkError) -> int:
     told: dict[str, Any] = {"status": "failed", "exit_code": error.exit_code, "error": masked(error.what)}
     print(json.dumps(told), flush=True)
     return error.exit_code
+
+
+def _unforeseen(error: Exception) -> int:
+    """What no one thought of: one line for the terminal, the whole trace in a file."""
+    with tempfile.NamedTemporaryFile("w", prefix="retail-spark-", suffix=".trace", delete=False) as trace:
+        trace.write(masked("".join(traceback.format_exception(error))))
+    first = next((line for line in str(error).splitlines() if line.strip()), "no message")
+    what = f"{type(error).__name__}: {first}"
+    return _failed(RetailSparkError(what, fix=f"read {trace.name}; run the same command again to take over"))
 
 
 def _leave_at_once() -> None:

@@ -315,9 +315,13 @@ class Life:
             for write, report in zip(staged, reports, strict=True):
                 if self.lease is not None:
                     self.lease.check()
-                commit = carry_out(self.lake, write, run_id=row.run_id)
                 slice_ = {name: str(value) for name, value in write.slice.items()}
-                outputs.append(Output(write.contract.name, commit.version, report.rows, slice_))
+                if report.rows == 0 and not self.lake.exists(write.contract.table):
+                    self.lake.ensure(write.contract)
+                    version = 0
+                else:
+                    version = carry_out(self.lake, write, run_id=row.run_id).version
+                outputs.append(Output(write.contract.name, version, report.rows, slice_))
         return outputs
 
     def _model_name(self, verdict: Verdict) -> str | None:

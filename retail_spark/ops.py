@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
+from functools import cached_property
 from itertools import takewhile
 
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -111,7 +113,9 @@ class Finished:
 
 
 class History:
-    """The runs of one job on a lake, read once."""
+    """The runs of one job on a lake. The newest are read once, in one query."""
+
+    _NEWEST = 200
 
     def __init__(self, lake: Lake, job: str) -> None:
         self._lake = lake
@@ -119,25 +123,37 @@ class History:
 
     def attempts(self, run_id: str) -> int:
         """Attempts at this run so far."""
-        if not self._lake.exists(JOB_RUNS.table):
-            return 0
-        mine = self._lake.read(JOB_RUNS.table).where(F.col("run_id") == run_id)
-        return int(mine.agg(F.max("attempt")).collect()[0][0] or 0)
+        return max((row["attempt"] for row in self._rows_of(run_id)), default=0)
 
     def last_finished(self, run_id: str | None = None) -> Finished | None:
         """The last finished run of the job, or the last finished attempt at one run."""
-        if not self._lake.exists(JOB_RUNS.table):
+        rows = self._newest if run_id is None else self._rows_of(run_id)
+        row = next((row.asDict(recursive=True) for row in rows if row["status"] in FINISHED), None)
+        if row is None:
             return None
-        runs = self._lake.read(JOB_RUNS.table).where((F.col("job") == self._job) & F.col("status").isin(*FINISHED))
-        if run_id is not None:
-            runs = runs.where(F.col("run_id") == run_id)
-        rows = runs.orderBy(F.desc("finished_at"), F.desc("attempt")).limit(1).collect()
-        if not rows:
-            return None
-        row = rows[0].asDict(recursive=True)
         inputs = {i["name"]: Pin(i["name"], i["table_id"], i["version"]) for i in row["inputs"] or []}
         outputs = tuple(Output(**o) for o in row["outputs"] or [])
         return Finished(row["run_id"], inputs, outputs, Result(**json.loads(row["result"])))
+
+    @cached_property
+    def _runs(self) -> DataFrame | None:
+        if not self._lake.exists(JOB_RUNS.table):
+            return None
+        runs = self._lake.read(JOB_RUNS.table).where(F.col("job") == self._job)
+        return runs.select("run_id", "attempt", "status", "finished_at", "inputs", "outputs", "result")
+
+    @cached_property
+    def _newest(self) -> list[Row]:
+        """The newest attempts, newest first."""
+        if self._runs is None:
+            return []
+        return self._runs.orderBy(F.desc("finished_at"), F.desc("attempt")).limit(self._NEWEST).collect()
+
+    def _rows_of(self, run_id: str) -> list[Row]:
+        found = [row for row in self._newest if row["run_id"] == run_id]
+        if found or self._runs is None or len(self._newest) < self._NEWEST:
+            return found
+        return self._runs.where(F.col("run_id") == run_id).orderBy(F.desc("attempt")).collect()
 
     def is_untouched(self, finished: Finished) -> bool:
         """True while no later commit that changed data touched the rows that the run wrote."""
@@ -148,7 +164,7 @@ class History:
         if not self._lake.exists(table):
             return False
         since = list(takewhile(lambda c: c.version >= output.version, self._lake.commits(table)))
-        if not since or since[-1].version != output.version or since[-1].run_id != run_id:
+        if not since or since[-1].version != output.version:
             return False
         later = [c for c in since[:-1] if c.changes_data and c.run_id != run_id]
         if later and output.slice and output.rows and not self._slice_is_there(table, output):

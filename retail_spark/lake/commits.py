@@ -36,8 +36,10 @@ def carry_out(lake: Lake, write: Write, *, run_id: str) -> Commit:
     """Commits a staged write. Raises ContractError for a repeated key or a row outside the slice."""
     lake.ensure(write.contract)
     {"upsert": _upsert, "replace_slice": _replace_slice, "append_once": _append_once}[write.mode](lake, write, run_id)
-    version = next(c.version for c in lake.commits(write.contract.table) if c.run_id == run_id)
-    return Commit(write.contract.name, version)
+    # Delta makes no commit where nothing changes, such as an empty slice that stays empty
+    newest = next(lake.commits(write.contract.table)).version
+    ours = (c.version for c in lake.commits(write.contract.table) if c.run_id == run_id)
+    return Commit(write.contract.name, next(ours, newest))
 
 
 def slice_condition(slice_: Mapping[str, SliceValue]) -> SparkColumn:
