@@ -30,7 +30,8 @@ def server(tmp_path, registry):
     command += ["--backend-store-uri", Registry.open(home).connection.uri]
     command += ["--artifacts-destination", str(tmp_path / "server" / "artifacts")]
     with (tmp_path / "server.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # runners of their own, that outlive it
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     wait_for(address, process, tmp_path / "server.log")
     yield address, process
