@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
+from importlib.resources import files
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -234,7 +234,7 @@ def _candidate(learned: Learned, held_out: HeldOut, *, settings: JobSettings) ->
     served = to_served(learned, learned.factors, settings=settings)
     example = served.example()
     return Candidate(
-        code=Path(__file__).with_name("serve.py"),
+        code=files("retail_spark.recommend") / "serve.py",
         artifacts=ModelFiles(served),
         example=example,
         example_output=served.lists(example["customer_id"].tolist()),

@@ -7,6 +7,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version as installed
+from importlib.resources import as_file
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -84,13 +85,13 @@ def save_model(client: Any, run: RunRecord, candidate: Candidate, logged: str) -
         model_id=held.model_id,
         metadata={RECIPE: json.dumps(dict(candidate.recipe), sort_keys=True)},
     )
-    with TemporaryDirectory() as folder, warnings.catch_warnings():
+    with TemporaryDirectory() as folder, as_file(candidate.code) as code, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method.*")
         warnings.filterwarnings("ignore", message=".*[Ii]nteger column.*")
         mlflow.pyfunc.save_model(
             path=f"{folder}/model",
             mlflow_model=description,
-            python_model=str(candidate.code),
+            python_model=str(code),
             artifacts={name: str(path) for name, path in candidate.artifacts.items()},
             signature=infer_signature(candidate.example, candidate.example_output),
             input_example=candidate.example,

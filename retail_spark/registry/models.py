@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 class Candidate:
     """A trained model on its way into the registry.
 
-    `code` is a Python file that ends in `mlflow.models.set_model(...)` (models from code: no pickle); `artifacts`
-    are files (numpy, JSON) that its `load_context` reads by name. Its `predict` hints `pd.DataFrame` for input and
+    `code` is a Python file, on disk or in the zip that a cluster was sent, which ends in
+    `mlflow.models.set_model(...)` (models from code: no pickle); `artifacts` are files (numpy, JSON) that its `load_context` reads by name. Its `predict` hints `pd.DataFrame` for input and
     output, or MLflow warns at every load. The signature is inferred from `example` and `example_output`; `recipe`
     (JSON values) is all that is needed to train the same model again on other data.
     """
 
-    code: Path
+    code: Traversable
     artifacts: Mapping[str, Path]
     example: pd.DataFrame
     example_output: pd.DataFrame
