@@ -19,9 +19,10 @@ class Candidate:
     """A trained model on its way into the registry.
 
     `code` is a Python file, on disk or in the zip that a cluster was sent, which ends in
-    `mlflow.models.set_model(...)` (models from code: no pickle); `artifacts` are files (numpy, JSON) that its `load_context` reads by name. Its `predict` hints `pd.DataFrame` for input and
-    output, or MLflow warns at every load. The signature is inferred from `example` and `example_output`; `recipe`
-    (JSON values) is all that is needed to train the same model again on other data.
+    `mlflow.models.set_model(...)` (models from code: no pickle); `artifacts` are files (numpy, JSON) that its
+    `load_context` reads by name. Its `predict` hints `pd.DataFrame` for input and output, or MLflow warns at every
+    load. The signature is inferred from `example` and `example_output`; `recipe` (JSON values) is all that is needed
+    to train the same model again on other data.
     """
 
     code: Traversable
