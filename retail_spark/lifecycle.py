@@ -13,11 +13,11 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark import __version__
-from retail_spark.errors import InputError, RetailSparkError, UsageError
+from retail_spark.errors import ContractError, InputError, RetailSparkError, UsageError
 from retail_spark.lake.commits import carry_out
 from retail_spark.lake.contracts import AS_OF, LINEAGE, Contract
 from retail_spark.lake.leases import Lease, hold
@@ -299,6 +299,8 @@ class Life:
                 carry_out(self.lake, append_once(EXPECTATIONS, rows.coalesce(1)), run_id=key)
         for report in reports:
             report.raise_if_failed()
+        for write in staged:
+            check_failed_share(write.frame, write.contract, limit=self.settings.run.max_failed_share)
         return reports
 
     def _docs(self, row: AttemptRow, now: datetime) -> DataDocs | None:
@@ -336,6 +338,24 @@ class Life:
             record(self.lake, row, status="failed", seconds=self.progress.seconds, error=masked(text)[:4000])
         except Exception as second:
             self.progress.note(f"the failure could not be recorded: {masked(str(second)).splitlines()[0]}")
+
+
+def check_failed_share(frame: DataFrame, contract: Contract, *, limit: float) -> None:
+    """Raises ContractError when more than `limit` of the rows have a status other than ok.
+
+    A failed series or product is a row, not an exception: a run with a few is done, a run full of them is not.
+    """
+    if "status" not in contract.names:
+        return
+    failed = F.coalesce((F.col("status") != "ok").cast("double"), F.lit(1.0))
+    share = frame.agg(F.avg(failed).alias("share")).collect()[0]["share"] or 0.0
+    if share > limit:
+        common = frame.where("status != 'ok'").groupBy("status").count().orderBy(F.desc("count"), "status").limit(3)
+        told = ", ".join(f"{row['status']} ({row['count']:,} rows)" for row in common.collect())
+        raise ContractError(
+            f"{contract.name}: {share:.1%} of the rows failed, more than {limit:.1%}: {told}. Nothing was written.",
+            fix="look at what these rows have in common, or raise run.max_failed_share",
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ defaults for one machine: Delta's own are for big clusters.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -39,6 +40,8 @@ def get_session(settings: Settings, *, fast_start: bool = False) -> SparkSession
         _check_delta(session)
     else:
         session = _start_local(settings, fast_start=fast_start)
+    # PySpark repeats every failed query as JSON on stderr; the error that is raised says the same
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     session.conf.set("spark.sql.session.timeZone", "UTC")
     session.conf.set("spark.sql.ansi.enabled", "true")
     return session

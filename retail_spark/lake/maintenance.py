@@ -10,6 +10,7 @@ from pathlib import Path
 from retail_spark.lake.names import TableName
 from retail_spark.lake.store import Lake
 
+_FILE_SIZE = "spark.databricks.delta.optimize.maxFileSize"
 SAFE_HOURS = 168
 """Readers pinned to a version, and time travel, need files for a week; vacuum never goes below."""
 
@@ -22,9 +23,13 @@ class Compacted:
     files_added: int
 
 
-def optimize(lake: Lake, table: TableName) -> Compacted:
-    """Compacts small files; a table with clustering columns is laid out by them."""
-    metrics = lake.spark.sql(f"OPTIMIZE {lake.ref(table)}").select("metrics.*").collect()[0]
+def optimize(lake: Lake, table: TableName, *, file_mib: int) -> Compacted:
+    """Compacts small files into ones of about `file_mib` MiB, laid out by the clustering columns if there are any."""
+    lake.spark.conf.set(_FILE_SIZE, str(file_mib * 1024 * 1024))
+    try:
+        metrics = lake.spark.sql(f"OPTIMIZE {lake.ref(table)}").select("metrics.*").collect()[0]
+    finally:
+        lake.spark.conf.unset(_FILE_SIZE)
     return Compacted(int(metrics["numFilesRemoved"]), int(metrics["numFilesAdded"]))
 
 

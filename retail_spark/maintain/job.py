@@ -17,7 +17,7 @@ def maintain(run: Run, settings: JobSettings) -> Outcome:
     for table in chosen:
         with run.progress.step("compute", f"maintaining {table}"):
             if settings.optimize:
-                files = optimize(run.lake, table)
+                files = optimize(run.lake, table, file_mib=run.settings.lake.target_file_mib)
                 removed, added = removed + files.files_removed, added + files.files_added
             if settings.analyze:
                 analyzed += analyze(run.lake, table)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from os import utime
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pyspark.sql import functions as F
+
+from retail_spark.domains import entry, settings_class
+from retail_spark.errors import ContractError, InputError
+from retail_spark.lake.commits import carry_out
+from retail_spark.lake.content import content_hash
+from retail_spark.lake.contracts import STRING, Column, Contract
+from retail_spark.lake.maintenance import vacuum
+from retail_spark.lake.store import Lake
+from retail_spark.lake.writers import append_once
+from retail_spark.lifecycle import check_failed_share, run_job
+from retail_spark.maintain.settings import JobSettings
+from retail_spark.progress import Progress
+from retail_spark.run import Result
+from retail_spark.settings import LakeSettings
+
+NOTES = Contract("silver.notes", "One row per note.", ("id",), (Column("id", STRING, "Note."),), cluster_by=("id",))
+
+
+def maintain(lake: Lake, **chosen: object) -> Result:
+    settings = settings_class()(lake=LakeSettings(root=lake.root), maintain=JobSettings(**chosen))
+    return run_job(entry("maintain").job(), settings, spark=lake.spark, progress=Progress("maintain", quiet=True))
+
+
+def files(lake: Lake) -> int:
+    return lake.read(NOTES.table).select(F.input_file_name()).distinct().count()
+
+
+def test_maintain_compacts_and_changes_no_row(lake: Lake) -> None:
+    for i in range(4):
+        frame = lake.spark.createDataFrame([(str(i),)], "id string").coalesce(1)
+        carry_out(lake, append_once(NOTES, frame), run_id=str(i))
+    before, version = content_hash(lake.read(NOTES.table)), lake.pin(NOTES.table).version
+    assert files(lake) == 4
+    result = maintain(lake, tables=["silver.notes"])
+    assert result.metrics == {
+        "tables": 1.0, "files_removed": 4.0, "files_added": 1.0, "tables_analyzed": 0.0, "stages_dropped": 0.0,
+    }  # fmt: skip
+    assert files(lake) == 1
+    assert content_hash(lake.read(NOTES.table)) == before
+    assert lake.pin(NOTES.table).version == version, "jobs that read the table stay unchanged"
+    assert maintain(lake, tables=["silver.notes"]).metrics["files_removed"] == 0
+
+
+def test_vacuum_keeps_a_week(lake: Lake) -> None:
+    with pytest.raises(ValueError, match="168"):
+        vacuum(lake, NOTES.table, retain_hours=24)
+    with pytest.raises(ValidationError, match="168"):
+        JobSettings(retain_hours=24)
+
+
+def test_stages_of_runs_killed_long_ago_are_dropped(lake: Lake) -> None:
+    old, young = (Path(lake.root, "_staging", name) for name in ("old", "young"))
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+    long_ago = (datetime.now(UTC) - timedelta(days=8)).timestamp()
+    utime(old, (long_ago, long_ago))
+    assert maintain(lake).metrics["stages_dropped"] == 1
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_a_table_that_is_not_there_is_named(lake: Lake) -> None:
+    with pytest.raises(InputError, match=r"silver\.absent is not in"):
+        maintain(lake, tables=["silver.absent"])
+
+
+def test_a_run_full_of_failed_rows_is_refused_and_a_few_are_let_through(lake: Lake) -> None:
+    contract = Contract(
+        "gold.e", "One row per id.", ("id",), (Column("id", STRING, "Id."), Column("status", STRING, "Ok?"))
+    )
+    rows = [(str(i), "ok" if i < 18 else "too_few_weeks") for i in range(20)]
+    frame = lake.spark.createDataFrame(rows, "id string, status string")
+    check_failed_share(frame, contract, limit=0.1)
+    with pytest.raises(ContractError, match=r"gold\.e: 10\.0% of the rows failed.*too_few_weeks \(2 rows\)"):
+        check_failed_share(frame, contract, limit=0.05)
