@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from retail_spark.errors import ServiceMissingError, UsageError
@@ -41,7 +42,8 @@ def get_session(settings: Settings, *, fast_start: bool = False) -> SparkSession
     else:
         session = _start_local(settings, fast_start=fast_start)
     # PySpark repeats every failed query as JSON on stderr; the error that is raised says the same
-    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
     session.conf.set("spark.sql.session.timeZone", "UTC")
     session.conf.set("spark.sql.ansi.enabled", "true")
     return session
