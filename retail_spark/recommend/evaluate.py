@@ -71,18 +71,18 @@ def to_customer_metrics(lists: DataFrame, truth: DataFrame, *, only_new: bool, k
 class Means:
     """Means over customers, and the same means over bootstrap samples of the customers.
 
-    `means` is list -> metric -> value; `samples` is list -> array (replicates x METRICS). Samples of two lists are
-    paired: replicate b drew the same customers for both.
+    `customers` is list -> how many; `means` is list -> metric -> value; `samples` is list -> array (replicates x
+    METRICS). Samples of two lists are paired: replicate b drew the same customers for both.
     """
 
-    customers: int
+    customers: Mapping[str, int]
     means: Mapping[str, Mapping[str, float]]
     samples: Mapping[str, npt.NDArray[np.float64]]
 
     def with_equal(self, name: str, *, of: str) -> Means:
         """Adds a list that is known to be the same as another."""
         return Means(
-            self.customers,
+            {**self.customers, name: self.customers[of]},
             {**self.means, name: self.means[of]},
             {**self.samples, name: self.samples[of]},
         )
@@ -122,8 +122,9 @@ def to_means(per_customer: DataFrame, *, replicates: int, seed: int) -> Means:
         values = rows[list(METRICS)].to_numpy() / np.maximum(rows["weight"].to_numpy(), 1.0)[:, None]
         means[str(name)] = dict(zip(METRICS, values[0].tolist(), strict=True))
         samples[str(name)] = values[1:]
-    people = int(summary.loc[summary["replicate"] == 0, "weight"].max()) if len(summary) else 0
-    return Means(people, means, samples)
+    everyone = summary[summary["replicate"] == 0]
+    customers = {str(name): int(weight) for name, weight in zip(everyone["list"], everyone["weight"], strict=True)}
+    return Means(customers, means, samples)
 
 
 def poisson_weights(keys: npt.NDArray[np.int64], *, replicates: int) -> npt.NDArray[np.float64]:

@@ -33,7 +33,7 @@ from retail_spark.recommend.packing import ModelFiles, to_served
 from retail_spark.recommend.ranking import Wanted
 from retail_spark.recommend.settings import JobSettings
 from retail_spark.recommend.transforms import only_purchases
-from retail_spark.registry.gates import Difference, Gate, Verdict
+from retail_spark.registry.gates import Gate, Verdict
 from retail_spark.registry.models import Candidate
 from retail_spark.run import Job, Outcome, Run, job
 
@@ -67,7 +67,7 @@ def recommend(run: Run, settings: JobSettings) -> Outcome:
 
     with run.progress.step("pack"):
         model = _candidate(learned, held_out, settings=settings)
-    figures = {"ndcg.png": rivals_figure(held_out.means, k=settings.metric_k)}
+    figures = {"ndcg.png": rivals_figure(held_out.means, lists=LISTS, k=settings.metric_k)}
     return Outcome(tables=tables, metrics=held_out.metrics(), model=model, figures=figures)
 
 
@@ -78,38 +78,35 @@ JOB: Job = job(
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What the held-out window says: list -> rivals and their means; (list, rival) -> coverage."""
+    """What the held-out window says of every list/rival, such as all/candidate: means, and coverage of the range."""
 
-    means: Mapping[str, Means]
-    coverage: Mapping[tuple[str, str], float]
+    means: Means
+    coverage: Mapping[str, float]
     k: int
 
     def metrics(self) -> dict[str, float]:
         """Flat names: ndcg_at_10 (list all, candidate), ndcg_at_10_discover, ndcg_at_10_popular, ..."""
         found: dict[str, float] = {}
-        for name, means in self.means.items():
-            found[f"test_customers{_ending(name)}"] = float(means.customers)
-            for rival, values in means.means.items():
-                ending = _ending(name, rival)
-                found |= {f"{metric}_at_{self.k}{ending}": value for metric, value in values.items()}
-                found[f"coverage{ending}"] = self.coverage[name, rival]
-            low, high = means.interval("candidate")
+        for name, values in self.means.means.items():
+            found |= {f"{metric}_at_{self.k}{_ending(name)}": value for metric, value in values.items()}
+            found[f"coverage{_ending(name)}"] = self.coverage[name]
+        for own in LISTS:
+            name = f"{own}/candidate"
+            low, high = self.means.interval(name)
             found |= {f"ndcg_at_{self.k}{_ending(name)}_low": low, f"ndcg_at_{self.k}{_ending(name)}_high": high}
+            found[f"test_customers{_ending(name)}"] = float(self.means.customers[name])
         return found
 
     def gate(self) -> Gate:
         """The gate on nDCG of list all: against recent popularity and personal frequency, and the champion."""
-        means = self.means["all"]
-        baselines = {name: means.difference("candidate", name) for name in ("popular", "personal")}
-        champion: Difference | None = None
-        if "champion" in means.means:
-            champion = means.difference("candidate", "champion")
+        means, own, champion = self.means, "all/candidate", "all/champion"
+        has_champion = champion in means.means
         return Gate(
             metric=f"ndcg_at_{self.k}",
-            score=means.means["candidate"]["ndcg"],
-            baselines=baselines,
-            champion=champion,
-            champion_score=means.means["champion"]["ndcg"] if champion else None,
+            score=means.means[own]["ndcg"],
+            baselines={name: means.difference(own, f"all/{name}") for name in ("popular", "personal")},
+            champion=means.difference(own, champion) if has_champion else None,
+            champion_score=means.means[champion]["ndcg"] if has_champion else None,
         )
 
 
@@ -168,18 +165,18 @@ def _rival_recipe(run: Run, recipe: Recipe) -> Recipe | None:
 
 def _compared(run: Run, lists: DataFrame, truth: DataFrame, products: DataFrame, *, settings: JobSettings) -> HeldOut:
     """Metrics of every rival of both lists; a champion of the same recipe stands there as the candidate's equal."""
-    means: dict[str, Means] = {}
-    coverage: dict[tuple[str, str], float] = {}
-    for name in LISTS:
-        parts = F.split("list", "/")
-        own = lists.where(parts[0] == name).withColumn("list", parts[1])
-        rows = to_customer_metrics(own, truth, only_new=name == "discover", k=settings.metric_k)
-        found = to_means(rows, replicates=settings.replicates, seed=run.seed)
-        if run.champion is not None and "champion" not in found.means:
-            found = found.with_equal("champion", of="candidate")
-        means[name] = found
-        shares = {row["list"]: row["coverage"] for row in to_coverage(own, products).collect()}  # one row a rival
-        coverage |= {(name, rival): float(shares.get(rival, shares["candidate"])) for rival in found.means}
+    of_list = {name: lists.where(F.col("list").startswith(f"{name}/")) for name in LISTS}
+    rows = [
+        to_customer_metrics(of_list[name], truth, only_new=name == "discover", k=settings.metric_k) for name in LISTS
+    ]
+    means = to_means(rows[0].unionByName(rows[1]), replicates=settings.replicates, seed=run.seed)
+    coverage = {
+        row["list"]: float(row["coverage"]) for row in to_coverage(lists, products).collect()
+    }  # one row a rival
+    if run.champion is not None and "all/champion" not in means.means:
+        for name in LISTS:
+            means = means.with_equal(f"{name}/champion", of=f"{name}/candidate")
+            coverage[f"{name}/champion"] = coverage[f"{name}/candidate"]
     return HeldOut(means, coverage, settings.metric_k)
 
 
@@ -244,5 +241,7 @@ def _candidate(learned: Learned, held_out: HeldOut, *, settings: JobSettings) ->
     )
 
 
-def _ending(name: str, rival: str = "candidate") -> str:
-    return ("" if name == "all" else f"_{name}") + ("" if rival == "candidate" else f"_{rival}")
+def _ending(name: str) -> str:
+    """The end of a metric's name for list/rival: nothing for all/candidate, _discover_popular for discover/popular."""
+    own, rival = name.split("/")
+    return ("" if own == "all" else f"_{own}") + ("" if rival == "candidate" else f"_{rival}")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -88,15 +88,16 @@ def bare_run(spark: SparkSession, lake: Lake, *, as_of: date) -> Run:
 
 
 def show(found: HeldOut) -> None:
-    for name, means in found.means.items():
-        print(f"\nlist {name}: {means.customers:,} customers, at {found.k}")
+    means = found.means
+    for own in ("all", "discover"):
+        rivals = sorted((n for n in means.means if n.startswith(f"{own}/")), key=lambda n: means.means[n]["ndcg"])
+        print(f"\nlist {own}: {means.customers[rivals[0]]:,} customers, at {found.k}")
         print(f"{'':26}{'nDCG':>8}{'95 % interval':>20}{'recall':>8}{'MAP':>8}{'hit':>8}{'covers':>8}{'issue':>8}")
-        for rival, values in sorted(means.means.items(), key=lambda item: item[1]["ndcg"]):
-            low, high = means.interval(rival)
-            known = PUBLISHED.get(f"{name}/{rival}")
+        for name in rivals:
+            values, (low, high), known = means.means[name], means.interval(name), PUBLISHED.get(name)
             print(
-                f"{rival:26}{values['ndcg']:8.4f}{f'{low:.4f} to {high:.4f}':>20}{values['recall']:8.4f}"
-                f"{values['map']:8.4f}{values['hit_rate']:8.4f}{found.coverage[name, rival]:8.1%}"
+                f"{name.partition('/')[2]:26}{values['ndcg']:8.4f}{f'{low:.4f} to {high:.4f}':>20}"
+                f"{values['recall']:8.4f}{values['map']:8.4f}{values['hit_rate']:8.4f}{found.coverage[name]:8.1%}"
                 + (f"{known:8.3f}" if known else "")
             )
 
@@ -149,13 +150,8 @@ def compare(run: Run, purchases: DataFrame, tries: Sequence[Wanted], *, settings
         within = purchases.where(F.col("day") <= F.lit(cut + timedelta(WINDOW_DAYS)))
         found = measure(run, within, cut=cut, settings=settings, others=tries)
         assert found is not None
-        by_name: Mapping[str, float] = {
-            f"{name}/{rival}": values["ndcg"]
-            for name, means in found.means.items()
-            for rival, values in means.means.items()
-        }
-        for name, value in by_name.items():
-            scores.setdefault(name, []).append(value)
+        for name, means in found.means.means.items():
+            scores.setdefault(name, []).append(means["ndcg"])
     for name, values in sorted(scores.items()):
         print(f"{name:36}" + "".join(f"{value:8.4f}" for value in values) + f"   mean {np.mean(values):.4f}")
 

@@ -1,0 +1,204 @@
+"""The job in the whole life of a run, on some two thousand made-up purchases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import create_model
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from retail_spark.canonical import SALES
+from retail_spark.errors import InputError
+from retail_spark.lake.commits import carry_out
+from retail_spark.lake.content import content_hash
+from retail_spark.lake.contracts import Contract
+from retail_spark.lake.store import Lake
+from retail_spark.lake.writers import replace_slice
+from retail_spark.lifecycle import run_job
+from retail_spark.progress import Progress
+from retail_spark.recommend.contracts import RECOMMENDATIONS
+from retail_spark.recommend.job import JOB, recommend
+from retail_spark.recommend.settings import JobSettings
+from retail_spark.registry.gates import Verdict
+from retail_spark.registry.models import Champion
+from retail_spark.run import Outcome, Result, Run
+from retail_spark.settings import LakeSettings, Settings
+
+SMALL = {
+    "rank": 6, "iterations": 4, "blocks": 2, "replicates": 40, "k": 5, "metric_k": 5, "half_life_days": 15.0,
+    "repurchase_powers": {"decayed": 1.0},
+}  # fmt: skip
+FIRST = datetime(2024, 1, 1, 12)
+_RAW = "order_id string, sold_at timestamp, product_id string, customer_id string, quantity double, unit_price double"
+
+
+def purchases(customers: int = 50, products: int = 40, days: int = 120) -> list[tuple[object, ...]]:
+    """Lines of customers who mostly buy favourites of their own half of the assortment, and change them once."""
+    rng = np.random.default_rng(7)
+    rows: list[tuple[object, ...]] = []
+    for customer in range(customers):
+        half = products // 2 * (customer % 2)
+        liked = half + rng.choice(products // 2, size=12, replace=False)
+        for visit in sorted(rng.choice(days, size=11, replace=False)):
+            favourites = liked[:6] if visit < days // 2 else liked[6:]
+            anything = half + rng.integers(products // 2, size=1)
+            for product in {*rng.choice(favourites, size=3, replace=False), *anything}:
+                when = FIRST + timedelta(days=int(visit))
+                rows.append((f"{customer}-{visit}", when, f"p{product:02d}", f"c{customer:02d}", 1.0, 2.5))
+    return rows
+
+
+def sales(spark: SparkSession, rows: list[tuple[object, ...]]) -> DataFrame:
+    frame = (
+        spark.createDataFrame(pd.DataFrame(rows, columns=[c.split()[0] for c in _RAW.split(", ")]), _RAW)
+        if rows
+        else spark.createDataFrame([], _RAW)
+    )
+    for column in SALES.columns:
+        if column.name not in frame.columns:
+            filler = {"store_id": "web", "source": "made_up"}.get(column.name)
+            frame = frame.withColumn(column.name, F.lit(filler).cast(column.type))
+    hashed = F.md5(F.concat_ws("|", "order_id", "product_id", "customer_id"))
+    return frame.withColumn("sale_id", hashed).withColumn("row_hash", hashed).transform(SALES.select)
+
+
+@dataclass(frozen=True)
+class GivenRun(Run):
+    """A run whose input is at hand: no Delta table has to be written first."""
+
+    given: DataFrame | None = None
+
+    def read(self, contract: Contract) -> DataFrame:
+        assert contract is SALES
+        assert self.given is not None
+        return self.given
+
+    def has(self, contract: Contract) -> bool:
+        return False
+
+
+def given_run(lake: Lake, rows: list[tuple[object, ...]], *, as_of: date, champion: Champion | None = None) -> GivenRun:
+    return GivenRun(
+        id="given",
+        job="recommend",
+        known_until=as_of,
+        seed=42,
+        spark=lake.spark,
+        lake=lake,
+        settings=Settings(),
+        pins={},
+        last_pins={},
+        progress=Progress("recommend", quiet=True),
+        champion=champion,
+        given=sales(lake.spark, rows),
+    )
+
+
+def rows_of(outcome: Outcome, verdict: Verdict | None = None) -> list[tuple[str, str, int, str, str]]:
+    if verdict is None:
+        assert isinstance(outcome.tables, tuple)
+        writes = outcome.tables
+    else:
+        assert callable(outcome.tables)
+        writes = outcome.tables(verdict)
+    found = writes[0].frame.collect()
+    return sorted((r["list"], r.customer_id, r["rank"], r.product_id, r.strategy) for r in found)
+
+
+@pytest.mark.slow
+def test_the_job_learns_registers_and_writes_two_lists_a_customer(lake: Lake) -> None:
+    carry_out(lake, replace_slice(SALES, sales(lake.spark, purchases()), source="made_up"), run_id="input")
+    whole = create_model("Whole", __base__=Settings, recommend=(JobSettings, JobSettings(**SMALL)))
+    settings = whole(lake=LakeSettings(root=lake.root))
+
+    def run(force: bool) -> Result:
+        return run_job(JOB, settings, spark=lake.spark, force=force, progress=Progress("recommend", quiet=True))
+
+    first = run(force=False)
+    assert first.status == "done"
+    assert first.metrics["ndcg_at_5"] > first.metrics["ndcg_at_5_popular"]
+    rows = lake.read(RECOMMENDATIONS.table)
+    content = content_hash(rows)
+    shown = {(r["list"], r.customer_id): r["count"] for r in rows.groupBy("list", "customer_id").count().collect()}
+    assert len(shown) == 2 * 51
+    assert set(shown.values()) == {5}
+    bought = {(customer, product) for _, _, product, customer, *_ in purchases()}
+    discover = {(r.customer_id, r.product_id) for r in rows.where("list = 'discover'").collect()}
+    assert not discover & bought
+    assert_the_model_answers_as_the_table(settings, rows)
+    assert run(force=True).status == "done"
+    assert content_hash(lake.read(RECOMMENDATIONS.table)) == content
+
+
+def assert_the_model_answers_as_the_table(settings: Settings, rows: DataFrame) -> None:
+    from retail_spark.registry.connection import Connection
+
+    with Connection.of(settings).talking():
+        model = mlflow.pyfunc.load_model("models:/retail_spark_recommend@champion")
+    asked = pd.DataFrame({"customer_id": ["c07", "nobody"]})
+    answer = {(r.list, r.customer_id, r.rank): r.product_id for r in model.predict(asked).itertuples()}
+    for row in rows.where(F.col("customer_id").isin("c07", "*")).collect():
+        who = "nobody" if row.customer_id == "*" else row.customer_id
+        assert answer[row["list"], who, row["rank"]] == row.product_id
+
+
+@pytest.mark.slow
+def test_a_champion_of_another_recipe_is_compared_and_can_score(lake: Lake) -> None:
+    theirs = JobSettings(**{**SMALL, "rank": 3, "repurchase_scale": 0.0}).recipe()
+    champion = Champion("7", "2024-04-01", "earlier", theirs.to_json(), {})
+    run = given_run(lake, purchases(), as_of=date(2024, 4, 29), champion=champion)
+    outcome = recommend(run, JobSettings(**SMALL))
+    assert outcome.model is not None
+    gate = outcome.model.gate
+    assert gate.champion is not None
+    assert gate.champion.mean == pytest.approx(gate.score - outcome.metrics["ndcg_at_5_champion"])
+    assert gate.champion.low > 0, "a list without repurchases is clearly worse here"
+    by_champion = rows_of(outcome, Verdict(False, "champion", "7", ("worse",)))
+    assert {strategy for *_, strategy in by_champion} == {"als", "popular"}
+    by_baseline = rows_of(outcome, Verdict(False, "baseline", None, ("worse",)))
+    assert {strategy for *_, strategy in by_baseline} == {"repurchase", "popular"}
+    assert len(by_champion) == len(by_baseline) == 2 * 51 * 5
+
+
+def test_an_empty_log_says_what_is_missing(lake: Lake) -> None:
+    with pytest.raises(InputError, match="no purchase of a known customer"):
+        recommend(given_run(lake, [], as_of=date(2024, 1, 1)), JobSettings(**SMALL))
+
+
+def test_purchases_of_one_day_are_listed_by_the_baseline(lake: Lake) -> None:
+    """No split in time is possible, and k is larger than the catalogue: short lists, and no model."""
+    rows: list[tuple[object, ...]] = [
+        ("1", FIRST, "milk", "ann", 1.0, 1.0),
+        ("2", FIRST, "milk", "ann", 1.0, 1.0),
+        ("1", FIRST, "tea", "ann", 1.0, 1.0),
+        ("3", FIRST, "tea", "bob", 1.0, 1.0),
+        ("4", FIRST, "gift", "guest", -1.0, 1.0),
+    ]
+    outcome = recommend(given_run(lake, rows, as_of=FIRST.date()), JobSettings(**SMALL))
+    assert outcome.model is None
+    found = rows_of(outcome)
+    assert [row for row in found if row[1] == "ann"] == [
+        ("all", "ann", 1, "milk", "repurchase"),
+        ("all", "ann", 2, "tea", "repurchase"),
+    ]
+    assert ("discover", "bob", 1, "milk", "popular") in found
+    assert [row[2:4] for row in found if row[:2] == ("all", "guest")] == [(1, "tea"), (2, "milk")]
+
+
+def test_one_customer_is_listed_by_the_baseline(lake: Lake) -> None:
+    rows: list[tuple[object, ...]] = [
+        (str(day), FIRST + timedelta(days=day), product, "ann", 1.0, 1.0)
+        for day, product in ((0, "milk"), (1, "milk"), (2, "tea"), (60, "milk"))
+    ]
+    outcome = recommend(given_run(lake, rows, as_of=date(2024, 3, 1)), JobSettings(**SMALL))
+    assert outcome.model is None
+    assert [row[2:] for row in rows_of(outcome) if row[:2] == ("all", "ann")] == [
+        (1, "milk", "repurchase"),
+        (2, "tea", "repurchase"),
+    ]

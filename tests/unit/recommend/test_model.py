@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from retail_spark.recommend.evaluate import poisson_weights
+from retail_spark.recommend.model import (
+    PRODUCT_FEATURES,
+    Blend,
+    Customers,
+    Products,
+    Recipe,
+    rank_products,
+)
+from retail_spark.recommend.served import ServedModel
+from retail_spark.recommend.settings import JobSettings
+
+ORDERS = Blend(repurchase_powers={"orders": 1.0}, repurchase_scale=1.0, popularity_scale=0.1)
+
+
+def catalogue(*popular: float, factors: list[list[float]] | None = None) -> Products:
+    ids = np.asarray([f"p{at}" for at in range(len(popular))], dtype=object)
+    values = np.asarray(popular, dtype=np.float32)
+    given_factors = np.asarray(factors if factors is not None else [[0.0]] * len(popular), dtype=np.float32)
+    return Products(ids, given_factors, dict.fromkeys(PRODUCT_FEATURES, values))
+
+
+def shopper(bought: dict[int, float], factors: list[float] | None = None) -> Customers:
+    places = np.asarray(list(bought), dtype=np.int32)
+    orders = np.asarray(list(bought.values()), dtype=np.float32)
+    own = np.asarray([factors if factors is not None else [0.0]], dtype=np.float32)
+    return Customers(own, np.zeros(len(bought), dtype=np.int32), places, orders, orders)
+
+
+def test_what_was_bought_most_comes_first_and_the_popular_fill_up() -> None:
+    found = rank_products(shopper({2: 3, 0: 1}), catalogue(0.1, 0.9, 0.2, 0.5), blend=ORDERS, k=4, only_new=False)
+    assert found.places[0].tolist() == [2, 0, 1, 3]
+    assert found.strategies[0].tolist() == ["repurchase", "repurchase", "popular", "popular"]
+
+
+def test_only_new_leaves_out_what_was_bought_and_ends_the_list() -> None:
+    found = rank_products(shopper({2: 3, 0: 1}), catalogue(0.1, 0.9, 0.2, 0.5), blend=ORDERS, k=4, only_new=True)
+    assert found.places[0, :2].tolist() == [1, 3]
+    assert (found.scores[0] >= 0).tolist() == [True, True, False, False]
+
+
+def test_k_beyond_the_catalogue_gives_all_products() -> None:
+    found = rank_products(shopper({}), catalogue(0.1, 0.9), blend=Blend(), k=50, only_new=False)
+    assert found.places.tolist() == [[1, 0]]
+
+
+def test_als_is_multiplied_by_trend() -> None:
+    products = catalogue(0.0, 99.7, factors=[[1.0], [0.2]])
+    plain = Blend(als_scale=1.0, popularity_scale=0.0)
+    trendy = Blend(als_scale=1.0, als_trend_power=0.5, popularity_scale=0.0)
+    anybody = shopper({}, factors=[1.0])
+    assert rank_products(anybody, products, blend=plain, k=1, only_new=False).places.tolist() == [[0]]
+    best = rank_products(anybody, products, blend=trendy, k=1, only_new=False)
+    assert (best.places.tolist(), best.strategies.tolist()) == ([[1]], [["als"]])
+    assert best.scores[0, 0] == pytest.approx(0.2 * 10, rel=1e-5)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(1, 12))
+def test_the_best_are_those_of_a_full_sort_and_ties_go_to_the_smaller_product(tenths: list[int], k: int) -> None:
+    products = catalogue(*[x / 10 for x in tenths])
+    found = rank_products(shopper({}), products, blend=Blend(), k=k, only_new=False)
+    assert found.places[0].tolist() == sorted(range(len(tenths)), key=lambda at: (-tenths[at], at))[:k]
+
+
+def test_differences_below_a_millionth_are_ties() -> None:
+    products = catalogue(0.5, np.nextafter(np.float32(0.5), np.float32(1)))
+    assert rank_products(shopper({}), products, blend=Blend(), k=2, only_new=False).places.tolist() == [[0, 1]]
+
+
+def test_a_recipe_survives_json_and_a_foreign_one_is_refused() -> None:
+    recipe = JobSettings().recipe()
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    with pytest.raises(ValueError, match="momentum"):
+        Recipe.from_json({**recipe.to_json(), "momentum": 1})
+
+
+def test_an_unknown_feature_is_refused_by_name() -> None:
+    with pytest.raises(ValidationError, match="colour"):
+        JobSettings(repurchase_powers={"colour": 1.0})
+
+
+def test_bootstrap_weights_depend_on_the_customer_alone_and_look_like_poisson() -> None:
+    keys = np.arange(-500, 500, dtype=np.int64) * 7_919
+    weights = poisson_weights(keys, replicates=100)
+    assert (weights[:, 0] == 1).all()
+    shuffled = poisson_weights(keys[::-1], replicates=100)[::-1]
+    np.testing.assert_array_equal(weights, shuffled)
+    drawn = weights[:, 1:]
+    assert drawn.mean() == pytest.approx(1.0, abs=0.02)
+    assert drawn.var() == pytest.approx(1.0, abs=0.03)
+    assert abs(np.corrcoef(drawn[:, 0], drawn[:, 1])[0, 1]) < 0.1
+
+
+@pytest.fixture
+def served() -> ServedModel:
+    arrays = {
+        "product_factors": np.asarray([[1, 0], [0, 1], [1, 1]], dtype=np.float32),
+        "product_features": np.asarray([[3.0] * 6, [2.0] * 6, [1.0] * 6], dtype=np.float32),
+        "customer_factors": np.asarray([[0, 1]], dtype=np.float32),
+        "starts": np.asarray([0, 1]),
+        "places": np.asarray([2], dtype=np.int32),
+        "orders": np.asarray([4], dtype=np.float32),
+        "decayed": np.asarray([2], dtype=np.float32),
+    }
+    return ServedModel(JobSettings().recipe(), 2, ["ann"], ["a", "b", "c"], arrays)
+
+
+def test_the_served_model_answers_known_customers_and_strangers(served: ServedModel, tmp_path: Path) -> None:
+    lists = ServedModel.load(served.save(tmp_path)).lists(["ann", "nobody", "ann"])
+    rows = {(r.list, r.customer_id, r.rank): (r.product_id, r.strategy) for r in lists.itertuples()}
+    assert rows["all", "ann", 1] == ("c", "repurchase")
+    assert rows["discover", "ann", 1] == ("b", "als")
+    assert [rows["all", "nobody", rank] for rank in (1, 2)] == [("a", "popular"), ("b", "popular")]
+    assert len(rows) == len(lists) == 8

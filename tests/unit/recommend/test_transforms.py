@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from retail_spark.errors import UsageError
+from retail_spark.recommend.evaluate import to_customer_metrics, to_means, to_truth
+from retail_spark.recommend.factors import learn_factors
+from retail_spark.recommend.learning import POPULAR_BASELINE, to_default_list, with_strangers
+from retail_spark.recommend.model import Blend
+from retail_spark.recommend.ranking import Wanted, pack_customers, pack_products, to_lists
+from retail_spark.recommend.settings import JobSettings
+from retail_spark.recommend.transforms import only_purchases, to_history, to_products, with_number
+
+DAY = date(2024, 1, 31)
+_SALES = (
+    "order_id string, sold_at string, store_id string, product_id string, customer_id string, "
+    "quantity double, unit_price double"
+)
+
+
+def lines(spark: SparkSession, *rows: tuple[object, ...]) -> DataFrame:
+    """Sales from (order, day of January, product, customer, quantity, price)."""
+    full = [
+        (order, f"2024-01-{day:02d} 10:00:00", "s", product, customer, float(quantity), float(price))
+        for order, day, product, customer, quantity, price in rows
+    ]
+    return spark.createDataFrame(full, _SALES).withColumn("sold_at", F.to_timestamp("sold_at"))
+
+
+def test_purchases_are_orders_of_known_customers_and_returns_are_ignored(spark: SparkSession) -> None:
+    sales = lines(
+        spark,
+        ("1", 1, "milk", "ann", 2, 1),
+        ("1", 1, "milk", "ann", 1, 1),  # the same order names it twice
+        ("2", 5, "milk", "ann", 1, 1),
+        ("C2", 6, "milk", "ann", -1, 1),  # a return
+        ("3", 7, "milk", None, 1, 1),  # a guest
+        ("4", 8, "gift", "ann", 1, 0),  # given away
+        (None, 9, "tea", "bob", 1, 1),  # a source without orders
+    )
+    found = sorted(
+        (row.customer_id, row.product_id, row.order_key, row.day.day) for row in only_purchases(sales).collect()
+    )
+    assert found == [("ann", "milk", "1", 1), ("ann", "milk", "2", 5), ("bob", "tea", "s@2024-01-09 10:00:00", 9)]
+
+
+def test_history_halves_orders_and_products_count_buyers(spark: SparkSession) -> None:
+    sales = lines(spark, ("1", 1, "milk", "ann", 1, 1), ("2", 31, "milk", "ann", 1, 1), ("3", 11, "tea", "bob", 1, 1))
+    history = only_purchases(sales).transform(to_history, until=DAY, half_life_days=30.0)
+    rows = {row.product_id: row for row in history.collect()}
+    assert (rows["milk"].orders, rows["milk"].age) == (2, 0)
+    assert rows["milk"].decayed == pytest.approx(1.5, abs=1e-8)
+    assert rows["tea"].decayed == pytest.approx(0.5 ** (20 / 30), abs=1e-8)
+    products = {r.product_id: r for r in to_products(history, recent_days=10, trend_half_life_days=20.0).collect()}
+    assert (products["milk"].recent, products["tea"].recent) == (1.0, 0.0)
+    assert products["tea"].trend == pytest.approx(0.5, abs=1e-8)
+    assert products["milk"].popular_recent > products["tea"].popular_recent
+
+
+def test_numbers_are_dense_and_do_not_depend_on_partitions(spark: SparkSession) -> None:
+    ids = spark.range(50).select(F.concat(F.lit("c"), "id").alias("id"))
+    numbered = {
+        n: {
+            r.id: r.number
+            for r in ids.repartition(n).transform(with_number, key="id", number="number", buckets=7).collect()
+        }
+        for n in (1, 5)
+    }
+    assert sorted(numbered[1].values()) == list(range(50))
+    assert numbered[1] == numbered[5]
+
+
+def test_metrics_by_hand(spark: SparkSession) -> None:
+    history = spark.createDataFrame(
+        [("ann", "a"), ("bob", "b"), ("ann", "c"), ("ann", "d")], "customer_id string, product_id string"
+    )
+    test = spark.createDataFrame(
+        [("ann", "a"), ("ann", "b"), ("ann", "unseen"), ("new", "a"), ("bob", "b")],
+        "customer_id string, product_id string",
+    )
+    truth = to_truth(test, history)
+    assert {(r.customer_id, r.product_id): r.is_new for r in truth.collect()} == {
+        ("ann", "a"): False,
+        ("ann", "b"): True,
+        ("bob", "b"): False,
+    }
+    lists = spark.createDataFrame(
+        [("x", "ann", 1, "c"), ("x", "ann", 2, "a"), ("x", "ann", 3, "b"), ("x", "bob", 1, "a")],
+        "list string, customer_id string, rank int, product_id string",
+    )
+    rows = {r.customer_id: r for r in to_customer_metrics(lists, truth, only_new=False, k=2).collect()}
+    ideal = 1 + 1 / 1.5849625007211562
+    assert rows["ann"].ndcg == pytest.approx((1 / 1.5849625007211562) / ideal)
+    assert (rows["ann"].recall, rows["ann"].precision, rows["ann"].map, rows["ann"].hit_rate) == (0.5, 0.5, 0.25, 1.0)
+    assert (rows["bob"].ndcg, rows["bob"].hit_rate) == (0.0, 0.0)
+    only_new = to_customer_metrics(lists, truth, only_new=True, k=3).collect()
+    assert [(r.customer_id, r.ndcg) for r in only_new] == [("ann", pytest.approx(0.5))]
+
+
+def test_intervals_are_paired(spark: SparkSession) -> None:
+    """A constant advantage over the same customers has an interval of no width, however much customers differ."""
+    rows = [
+        (name, f"c{at}", at / 100 + bonus, 0.0, 0.0, 0.0, 0.0)
+        for at in range(60)
+        for name, bonus in (("one", 0.1), ("other", 0.0))
+    ]
+    kinds = "list string, customer_id string, ndcg double, recall double, precision double, map double, hit_rate double"
+    means = to_means(spark.createDataFrame(rows, kinds).repartition(3), replicates=50, seed=1)
+    found = means.difference("one", "other")
+    assert means.customers == {"one": 60, "other": 60}
+    assert (found.mean, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
+    low, high = means.interval("one")
+    assert low < means.means["one"]["ndcg"] < high
+
+
+@pytest.mark.parametrize("blocks", [(1000, 1000), (3, 4)], ids=["one block", "many blocks"])
+def test_lists_equal_a_plain_sort_whatever_the_blocks(spark: SparkSession, blocks: tuple[int, int]) -> None:
+    entries = [(c, f"c{c}", p, float(1 + (c * p) % 3), 1.0) for c in range(7) for p in range(c, 11, c + 1)]
+    history = spark.createDataFrame(
+        entries, "customer_no int, customer_id string, product_no int, orders double, decayed double"
+    )
+    products = spark.range(11).select(
+        F.col("id").cast("int").alias("product_no"),
+        F.concat(F.lit("p"), F.lpad(((F.col("id") * 5) % 11).cast("string"), 2, "0")).alias("product_id"),
+        *[
+            F.lit(0.5).alias(name)
+            for name in ("buyers", "recent", "trend", "repeat_rate", "popular_recent", "popular_ever")
+        ],
+    )
+    zero = F.array(F.lit(0.0).cast("float")).alias("features")
+    customers = pack_customers(
+        history, history.select(F.col("customer_no").alias("id"), zero).distinct(), size=blocks[0]
+    )
+    packed = pack_products(products, products.select(F.col("product_no").alias("id"), zero), size=blocks[1])
+    orders = Blend({"orders": 1.0}, repurchase_scale=1.0)
+    wanted = (Wanted("all", orders, only_new=False), Wanted("discover", orders, only_new=True))
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in to_lists(customers, packed, wanted=wanted, k=5).orderBy("list", "customer_id", "rank").collect():
+        found.setdefault((row["list"], row.customer_id), []).append(row.product_id)
+    names = {p: f"p{(p * 5) % 11:02d}" for p in range(11)}
+    for c in range(7):
+        own = {names[p]: orders for number, _, p, orders, _ in entries if number == c}
+        assert found["all", f"c{c}"] == sorted(names.values(), key=lambda p: (-own.get(p, 0.0), p))[:5]
+        assert found.get(("discover", f"c{c}"), []) == sorted(set(names.values()) - set(own))[:5]
+
+
+def test_customers_without_purchases_and_strangers_get_the_popular_list(spark: SparkSession) -> None:
+    products = spark.createDataFrame([("a", 0.1), ("b", 0.9), ("c", 0.1)], "product_id string, popular_recent double")
+    default = to_default_list(products, k=2)
+    lists = spark.createDataFrame(
+        [("all", "ann", 1, "c", 1.0, "als")],
+        "list string, customer_id string, rank int, product_id string, score double, strategy string",
+    )
+    known = spark.createDataFrame([("ann",), ("guest",)], "customer_id string")
+    rows = with_strangers(lists, known=known, default=default, names=("all", "discover")).collect()
+    found = sorted((r["list"], r.customer_id, r["rank"], r.product_id) for r in rows)
+    expected = [
+        (name, who, rank, product)
+        for name in ("all", "discover")
+        for who in ("*", "guest")
+        for rank, product in ((1, "b"), (2, "a"))
+    ]
+    assert found == sorted([*expected, ("all", "ann", 1, "c")])
+    assert POPULAR_BASELINE.popularity == "popular_recent"
+
+
+def test_factors_do_not_depend_on_how_the_history_is_partitioned(spark: SparkSession) -> None:
+    entries = [(c, p, 1.0 + (c * p) % 3) for c in range(12) for p in range(9) if (c + p) % 3]
+    history = spark.createDataFrame(entries, "customer_no int, product_no int, decayed double")
+    recipe = JobSettings(rank=3, iterations=3, blocks=2).recipe()
+
+    def factors(partitions: int) -> dict[int, list[float]]:
+        shuffled = history.repartition(partitions, F.xxhash64("product_no"))
+        found = learn_factors(shuffled, recipe=recipe, seed=1, checkpoint_interval=10)
+        return {row.id: list(row.features) for row in found.customers.collect()}
+
+    one = factors(1)
+    assert len(one) == 12
+    assert factors(3) == one, "equal to the last bit"
+
+
+def test_a_session_that_cannot_write_checkpoints_is_told_so(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: DataFrame, eager: bool = True) -> DataFrame:
+        raise PySparkException("Checkpoint directory has not been set in the SparkContext")
+
+    history = spark.createDataFrame([(0, 0, 1.0)], "customer_no int, product_no int, decayed double")
+    monkeypatch.setattr(type(history), "checkpoint", refuse)
+    with pytest.raises(UsageError, match="checkpoint folder"):
+        learn_factors(history, recipe=JobSettings().recipe(), seed=1, checkpoint_interval=10)
