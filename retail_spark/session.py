@@ -39,6 +39,7 @@ def get_session(settings: Settings, *, fast_start: bool = False) -> SparkSession
     if _is_given():
         session = SparkSession.builder.getOrCreate()
         _check_delta(session)
+        _give_checkpoints(session, settings)
     else:
         session = _start_local(settings, fast_start=fast_start)
     # PySpark repeats every failed query as JSON on stderr; the error that is raised says the same
@@ -70,6 +71,17 @@ def _check_delta(session: SparkSession) -> None:
             fix="start it with spark-submit --properties-file deploy/spark_submit/spark-defaults.conf, "
             "or give --packages io.delta:delta-spark_4.1_2.13:4.4.0 and Delta's two --conf",
         )
+
+
+def _give_checkpoints(session: SparkSession, settings: Settings) -> None:
+    """A folder for checkpoints where the cluster's session has none. What every node reaches is a path lake."""
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ or not is_classic(session):
+        return
+    root = settings.lake.root
+    shared = f"{root}/_checkpoints" if "://" in root else str(_beside(settings, "_checkpoints"))
+    folder = settings.spark.checkpoint_dir or (None if settings.lake.catalog else shared)
+    if folder is not None and session.sparkContext.getCheckpointDir() is None:
+        session.sparkContext.setCheckpointDir(folder)
 
 
 def _start_local(settings: Settings, *, fast_start: bool) -> SparkSession:

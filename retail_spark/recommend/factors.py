@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import DataFrame, SparkSession
@@ -56,7 +57,7 @@ def check_checkpoints(spark: SparkSession) -> None:
     """Raises UsageError unless the session can write checkpoints; the only test that works on Spark Connect too."""
     try:
         spark.range(1).checkpoint(eager=True).count()
-    except PySparkException as error:
+    except (PySparkException, Py4JJavaError) as error:
         raise UsageError(
             "ALS needs a checkpoint folder, and this session has none that can be written.",
             fix="set spark.checkpoint_dir, or start the session with --conf spark.checkpoint.dir=<shared folder>",

@@ -98,6 +98,7 @@ def connect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         *("--conf", "spark.connect.grpc.binding.address=127.0.0.1"),
         *("--conf", f"spark.connect.grpc.binding.port={port}"),
         *("--conf", f"spark.sql.warehouse.dir={home / 'warehouse'}"),
+        *("--conf", f"spark.checkpoint.dir={home / 'checkpoints'}"),
         "spark-internal",
     ]
     log = home / "server.log"
