@@ -31,7 +31,13 @@ def clean_environment(**more: str) -> dict[str, str]:
     """The environment without what a parent Spark or an activated environment left in it; loopback only."""
     foreign = ("SPARK_", "PYSPARK_", "PYTHONPATH", "RETAIL_SPARK__", "COV_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
-    fixed = {"SPARK_HOME": SPARK_HOME, "JAVA_HOME": java_home(), "SPARK_LOCAL_IP": "127.0.0.1"}
+    fixed = {
+        "SPARK_HOME": SPARK_HOME,
+        "SPARK_CONF_DIR": Path(__file__).parent / "conf",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "JAVA_HOME": java_home(),
+        "PYSPARK_PYTHON": sys.executable,
+    }
     return kept | {key: str(value) for key, value in fixed.items()} | more
 
 
