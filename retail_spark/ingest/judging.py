@@ -108,7 +108,9 @@ def with_joined(rows: DataFrame, *, spec: TableSpec, joined: Mapping[str, Raw]) 
                 f"inputs.{name} lacks the column {lacking[0]} that it is joined on.",
                 fix=f"it has: {', '.join(right.columns)}",
             )
-        table = only_unique(with_nulls(right), keys=own, name=name)
+        table = with_nulls(right)
+        if not right.unique_on or set(own) != right.unique_on:
+            table = only_unique(table, keys=own, name=name)
         packed = table.select(
             F.struct(*[quoted(c) for c in right.columns]).alias(name),
             *[quoted(c).alias(f"_rs_k{i}") for i, c in enumerate(own)],

@@ -41,6 +41,8 @@ class Raw:
     columns: tuple[str, ...]
     groups: tuple[tuple[frozenset[str], tuple[str, ...]], ...]
     nulls: tuple[str, ...]
+    unique_on: frozenset[str] = frozenset()
+    """Columns that identify a row by construction: those an input was summed up by."""
 
     def through(self, frame: DataFrame) -> Raw:
         """The same rows, read from a stage."""
@@ -97,13 +99,22 @@ def pins_of(
 
 
 def grouped(raw: Raw, name: str, spec: InputSpec) -> Raw:
-    """The raw rows summed up: one row per value of `group_by`, for joining. Its columns are STRING again."""
-    rows = with_nulls(raw)
-    sums = [F.expr(sql).cast("string").alias(column) for column, sql in spec.columns.items()]
-    keys = [quoted(key) for key in spec.group_by]
-    frame = rows.groupBy(*keys).agg(*(sums or [F.count(F.lit(1)).cast("string").alias("rows")]))
-    columns = tuple(frame.columns)
-    return _finished(name, frame.withColumn(FILE, F.lit(f"summed:{spec.from_}")), columns, ((columns, (name,)),), ())
+    """The raw rows summed up: one row per value of `group_by`, for joining. Its columns are STRING again.
+
+    Raises UsageError for an aggregate that Spark cannot resolve.
+    """
+    try:
+        sums = [F.expr(sql).cast("string").alias(column) for column, sql in spec.columns.items()]
+        keys = [quoted(key) for key in spec.group_by]
+        frame = with_nulls(raw).groupBy(*keys).agg(*(sums or [F.count(F.lit(1)).cast("string").alias("rows")]))
+        columns = tuple(frame.columns)
+    except AnalysisException as error:
+        raise UsageError(
+            f"inputs.{name}: {str(error).splitlines()[0]}", fix=f"inputs.{raw.name} has: {', '.join(raw.columns)}"
+        ) from error
+    summed = frame.withColumn(FILE, F.lit(f"summed:{spec.from_}"))
+    found = _finished(name, summed, columns, ((columns, (name,)),), ())
+    return replace(found, unique_on=frozenset(spec.group_by))
 
 
 def with_nulls(raw: Raw) -> DataFrame:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import Window as W  # noqa: N817
+from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from retail_spark.canonical import quarantine_of
@@ -143,9 +143,8 @@ def _within(run: Run, table: Table) -> Table:
     keys = [H1, *([POS] if table.spec.explode else [])] if table.is_hashed else list(table.contract.key)
     good = table.good
     hashed = F.col(H1) if keys == [H1] else F.xxhash64(*keys)
-    if table.spec.order is None:
-        repeated = good.groupBy(hashed.alias("_rs_kh")).count().where("count > 1").select("_rs_kh")
-        good = good.withColumn("_rs_kh", hashed).join(repeated, "_rs_kh", "left_semi")
+    repeated = good.groupBy(hashed.alias("_rs_kh")).count().where("count > 1").select("_rs_kh")
+    good = good.withColumn("_rs_kh", hashed).join(repeated, "_rs_kh", "left_semi")
     group = [F.col(k) for k in (*keys, *([H2] if table.is_hashed else []))]
     newest = _newest(table)
     window = W.partitionBy(*group).orderBy(*newest, "_rs_hash", FILE, ID)

@@ -1,0 +1,152 @@
+"""Incremental ingest: a file is taken once, a refused micro-batch stays untaken, order changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from retail_spark import lifecycle
+from retail_spark.errors import InputError, UsageError
+from retail_spark.ingest.job import JOB
+from retail_spark.lifecycle import run_job
+from retail_spark.progress import Progress
+from retail_spark.run import Result
+from tests.integration.ingest.conftest import HEADER, SALES, Shop
+
+PRODUCTS = {
+    "products": {
+        "from": "lines",
+        "columns": {"product_id": "id", "product_name": "name", "received_at": "to_timestamp(at)"},
+    }
+}
+TABLES = {"sales": {"from": "lines", "columns": SALES}}
+FIRST = f"{HEADER}\n1,2024-01-01 10:00:00,north,a,2,1.5\n2,2024-01-01 11:00:00,north,b,1,2.5\n"
+SECOND = f"{HEADER}\n1,2024-01-01 10:00:00,north,a,2,1.5\n3,2024-01-02 11:00:00,north,b,1,2.5\n"
+
+
+def run(shop: Shop, tables: dict[str, Any], **own: Any) -> Result:
+    settings = shop.settings(tables, **({"mode": "incremental"} | own))
+    return run_job(JOB, settings, spark=shop.spark, progress=Progress("test", quiet=True))
+
+
+def stored(shop: Shop, table: str, *columns: str) -> list[tuple[Any, ...]]:
+    frame = shop.spark.read.format("delta").load(f"{shop.lake.root}/silver/{table}")
+    return sorted(tuple(row) for row in frame.select(*columns).collect())
+
+
+@pytest.mark.slow
+def test_a_file_is_taken_once_and_its_known_rows_are_duplicates(shop: Shop):
+    shop.put("a.csv", FIRST)
+    first = run(shop, TABLES)
+    assert (first.status, first.metrics["sales.kept"]) == ("done", 2.0)
+    assert run(shop, TABLES).status == "unchanged"
+    shop.put("b.csv", SECOND)
+    second = run(shop, TABLES)
+    assert (second.metrics["sales.rows_in"], second.metrics["sales.exact_duplicates"]) == (2.0, 1.0)
+    assert [row[0] for row in stored(shop, "sales", "order_id")] == ["1", "2", "3"]
+
+
+@pytest.mark.slow
+def test_a_refused_batch_stays_untaken_until_it_is_mended_or_accepted(shop: Shop):
+    shop.put("a.csv", FIRST)
+    run(shop, TABLES, max_quarantined_share=0.1)
+    bad = shop.put("b.csv", f"{HEADER}\n9,soon,north,a,2,1.5\n8,2024-01-02 11:00:00,north,b,1,2.5\n")
+    with pytest.raises(InputError, match="Micro-batch 1 stays untaken") as caught:
+        run(shop, TABLES, max_quarantined_share=0.1)
+    assert "ingest.accept_batch=1" in caught.value.fix
+    assert len(stored(shop, "sales", "order_id")) == 2
+    assert stored(shop, "sales_quarantine", "rule") == []
+    taken = run(shop, TABLES, max_quarantined_share=0.1, accept_batch=1)
+    assert taken.metrics["sales.quarantined"] == 1.0
+    assert [row[0] for row in stored(shop, "sales", "order_id")] == ["1", "2", "8"]
+    assert bad.exists()
+
+
+@pytest.mark.slow
+def test_batches_in_any_order_end_with_the_rows_of_one_batch(shop: Shop):
+    files = {
+        "a.csv": "id,name,at\n1,old,2024-01-01\n2,two,2024-01-01\n",
+        "b.csv": "id,name,at\n1,new,2024-02-01\n3,three,2024-01-01\n",
+        "c.csv": "id,name,at\n1,mid,2024-01-15\n1,old,2024-01-01\n",
+    }
+    ends = []
+    for source, order in (("abc", "abc"), ("cba", "cba"), ("bac", "bac")):
+        for name in order:
+            shop.put(f"{source}/{name}.csv", files[f"{name}.csv"])
+            inputs = {"lines": {"path": str(shop.folder / source)}}
+            tables = {"products": PRODUCTS["products"] | {"columns": PRODUCTS["products"]["columns"]}}
+            settings = shop.settings(tables, inputs=inputs, source=source, mode="incremental")
+            settings = settings.model_copy(
+                update={"lake": settings.lake.model_copy(update={"root": f"{shop.lake.root}_{source}"})}
+            )
+            run_job(JOB, settings, spark=shop.spark, progress=Progress("test", quiet=True))
+        root = f"{shop.lake.root}_{source}/silver"
+        kept = shop.spark.read.format("delta").load(f"{root}/products").select("product_id", "product_name", "row_hash")
+        bad = shop.spark.read.format("delta").load(f"{root}/products_quarantine").select("rule", "row_hash")
+        ends.append((sorted(map(tuple, kept.collect())), sorted(map(tuple, bad.collect()))))
+    assert ends[0] == ends[1] == ends[2]
+    assert [name for _, name, _ in ends[0][0]] == ["new", "two", "three"]
+    assert [rule for rule, _ in ends[0][1]] == ["key_conflict", "key_conflict"]
+
+
+@pytest.mark.slow
+def test_a_run_cut_off_between_two_tables_ends_like_an_uninterrupted_one(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    shop.put("a.csv", "id,name,at\n1,old,2024-01-01\n")
+    run(shop, PRODUCTS)
+    shop.put("b.csv", "id,name,at\n1,new,2024-02-01\n2,two,2024-01-01\n")
+    whole = lifecycle.carry_out
+
+    def cut_off(lake: Any, write: Any, *, run_id: str) -> Any:
+        done = whole(lake, write, run_id=run_id)
+        if write.contract.name == "silver.products":
+            raise RuntimeError("the power failed")
+        return done
+
+    monkeypatch.setattr(lifecycle, "carry_out", cut_off)
+    with pytest.raises(RuntimeError, match="power failed"):
+        run(shop, PRODUCTS)
+    monkeypatch.setattr(lifecycle, "carry_out", whole)
+    result = run(shop, PRODUCTS)
+    assert (result.metrics["products.kept"], result.metrics["products.superseded"]) == (2.0, 1.0)
+    assert stored(shop, "products", "product_id", "product_name") == [("1", "new"), ("2", "two")]
+    assert [row[0] for row in stored(shop, "products_quarantine", "rule")] == ["key_conflict"]
+
+
+@pytest.mark.slow
+def test_batch_mode_replaces_the_slice_of_its_source_and_no_other(shop: Shop):
+    shop.put("a.csv", FIRST)
+    run(shop, TABLES, mode="batch")
+    other = shop.settings(TABLES, source="other", mode="batch")
+    run_job(JOB, other, spark=shop.spark, progress=Progress("test", quiet=True))
+    shop.put("a.csv", FIRST.replace("2.5", "9.5"))
+    run(shop, TABLES, mode="batch")
+    prices = stored(shop, "sales", "source", "order_id", "unit_price")
+    assert prices == [("other", "1", 1.5), ("other", "2", 2.5), ("shop", "1", 1.5), ("shop", "2", 9.5)]
+
+
+@pytest.mark.slow
+def test_a_key_held_by_another_source_is_quarantined(shop: Shop):
+    shop.put("a.csv", "id,name,at\n1,one,2024-01-01\n")
+    run(shop, PRODUCTS, mode="batch")
+    shop.put("a.csv", "id,name,at\n1,theirs,2024-01-01\n2,two,2024-01-01\n")
+    other = shop.settings(PRODUCTS, source="other", mode="batch")
+    result = run_job(JOB, other, spark=shop.spark, progress=Progress("test", quiet=True))
+    assert result.metrics["products.quarantined.key_held_by_other_source"] == 1.0
+    assert stored(shop, "products", "product_id", "source") == [("1", "shop"), ("2", "other")]
+
+
+def test_a_refused_batch_writes_nothing(shop: Shop):
+    shop.put("a.csv", f"{HEADER}\n9,soon,north,a,2,1.5\n")
+    with pytest.raises(InputError, match="Nothing was written"):
+        run(shop, TABLES, mode="batch", max_quarantined_share=0.05)
+    assert not shop.lake.exists(JOB.writes[0].table)
+
+
+def test_incremental_follows_one_input(shop: Shop):
+    shop.put("a.csv", FIRST)
+    inputs = {name: {"path": str(shop.folder)} for name in ("lines", "others")}
+    tables = TABLES | {"products": PRODUCTS["products"] | {"from": "others"}}
+    settings = shop.settings(tables, inputs=inputs, mode="incremental")
+    with pytest.raises(UsageError, match="follows one input"):
+        run_job(JOB, settings, spark=shop.spark, progress=Progress("test", quiet=True))

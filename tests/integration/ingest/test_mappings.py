@@ -1,0 +1,154 @@
+"""Every shipped mapping against the counts that its folder's PROVENANCE.md gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from retail_spark.lake.store import Lake
+from retail_spark.layers import resolve
+from tests.integration.ingest.conftest import Done, ingested
+
+CONF = Path(__file__).parents[3] / "conf" / "sources"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def source(spark: SparkSession, lake: Lake, data_folder: Callable[[str], Path]) -> Callable[[str], Done]:
+    def run(name: str) -> Done:
+        root = data_folder(name).parent
+        return ingested(spark, lake, resolve(files=[CONF / f"{name}.yml"], sets=[f"data_root={root}"]))
+
+    return run
+
+
+def test_online_retail(source: Callable[[str], Done]):
+    done = source("online_retail")
+    assert done.count("rows_in") == 541_909
+    assert done.count("quarantined") == 0
+    sales = done.frames["sales"]
+    clean = sales.where("customer_id IS NOT NULL AND order_id NOT LIKE 'C%' AND quantity > 0 AND unit_price > 0")
+    (row,) = clean.agg(F.countDistinct("customer_id", "product_id").alias("pairs")).collect()
+    assert done.count("kept", "customers") == 4_372
+    assert done.count("filtered", "customers") == 135_080
+    assert done.rows("stores", "store_id") == [("online",)]
+    assert sales.where("quantity < 0").count() > 0
+    # 396,337 rows with duplicates; pairs do not depend on them.
+    assert clean.count() + 5_192 == pytest.approx(396_337, abs=100)
+    assert 260_000 < row["pairs"] < 266_792
+
+
+def test_dominicks_orange_juice(source: Callable[[str], Done]):
+    done = source("dominicks_orange_juice")
+    assert (done.count("kept"), done.count("quarantined")) == (106_139, 0)
+    assert (done.count("kept", "stores"), done.count("kept", "products")) == (83, 11)
+    prices = "planned_prices"
+    assert done.count("rows_in", prices) == 11 * 106_139
+    assert (done.count("kept", prices), done.count("quarantined", prices)) == (106_139, 0)
+    facts = done.frames["sales"].agg(
+        F.min(F.to_date("sold_at")).cast("string").alias("first"),
+        F.countDistinct("sold_at").alias("weeks"),
+        F.min("unit_cost").alias("cost"),
+    )
+    assert tuple(facts.collect()[0])[:2] == ("1990-06-14", 121)
+    sold = done.frames["sales"].select("store_id", "product_id", F.to_date("sold_at").alias("date"), "unit_price")
+    both = sold.join(
+        done.frames[prices]
+        .drop("unit_price")
+        .join(
+            done.frames[prices].select("store_id", "product_id", "date", F.col("unit_price").alias("planned")),
+            ["store_id", "product_id", "date"],
+        ),
+        ["store_id", "product_id", "date"],
+    )
+    assert both.where("unit_price = planned AND on_deal IS NOT NULL").count() == 106_139
+
+
+def test_scms_deliveries(source: Callable[[str], Done]):
+    done = source("scms_deliveries")
+    table = "deliveries"
+    assert (done.count("kept", table), done.count("quarantined", table)) == (10_324, 0)
+    facts = done.frames[table].agg(
+        F.count_if(F.expr("delivered_on > promised_on")).alias("late"),
+        F.count("ordered_at").alias("ordered"),
+        F.count(F.col("attributes")["price_quoted_on"]).alias("quoted"),
+        F.count_if(F.expr("ship_mode IS NULL")).alias("no_mode"),
+        F.countDistinct("shipment_id").alias("shipments"),
+        F.countDistinct("purchase_order_id").alias("orders"),
+        F.min("promised_on").cast("string").alias("first"),
+        F.max("promised_on").cast("string").alias("last"),
+    )
+    assert tuple(facts.collect()[0]) == (1_186, 4_592, 7_643, 360, 7_030, 6_233, "2006-05-02", "2015-12-31")
+    assert done.count("kept", "suppliers") == 73
+
+
+def test_dataco_orders(source: Callable[[str], Done]):
+    done = source("dataco_orders")
+    assert (done.count("kept"), done.count("quarantined")) == (180_519, 0)
+    facts = done.frames["deliveries"].agg(
+        F.count(F.lit(1)).alias("lines"),
+        F.count_if(F.expr("delivered_on > promised_on")).alias("late"),
+        F.countDistinct("purchase_order_id").alias("orders"),
+    )
+    assert tuple(facts.collect()[0]) == (180_519, 103_400, 65_752)
+    assert (done.count("kept", "customers"), done.count("kept", "products")) == (20_652, 118)
+
+
+def test_apache_access_log(source: Callable[[str], Done]):
+    done = source("apache_access_log")
+    assert done.count("kept", "events") == 9_999
+    assert done.rules("events") == {"malformed_line": 1}
+    facts = done.frames["events"].agg(
+        F.min("occurred_at").cast("string").alias("first"),
+        F.max("occurred_at").cast("string").alias("last"),
+        F.countDistinct("user_agent").alias("agents"),
+        F.countDistinct("event_id").alias("ids"),
+    )
+    first, last, agents, ids = facts.collect()[0]
+    assert (first[:16], last[:16], ids) == ("2015-05-17 10:05", "2015-05-20 21:05", 9_999)
+    assert 550 < agents <= 558
+
+
+def test_diginetica_views(source: Callable[[str], Done]):
+    done = source("diginetica_views")
+    facts = done.frames["events"].agg(
+        F.count(F.lit(1)),
+        F.countDistinct("client_session_id"),
+        F.countDistinct("product_id"),
+        F.min(F.to_date("occurred_at")).cast("string"),
+    )
+    assert tuple(facts.collect()[0]) == (12_391, 2_986, 7_139, "2016-01-03")
+    assert done.count("quarantined", "events") == 0
+
+
+def test_complete_journey_sample(source: Callable[[str], Done]):
+    done = source("complete_journey_sample")
+    assert (done.count("rows_in"), done.count("quarantined")) == (75_000, 0)
+    assert (done.count("kept", "products"), done.count("kept", "planned_prices")) == (92_331, 360_535)
+    assert (done.count("kept", "customers"), done.count("kept", "stores")) == (2_377, 293)
+    facts = done.frames["sales"].agg(F.max("quantity").alias("most"), F.min("quantity").alias("least"))
+    most, least = facts.collect()[0]
+    assert most < 200
+    assert least > 0
+    assert done.count("filtered") >= 416 + 693
+
+
+def test_walmart_weekly_sales(source: Callable[[str], Done]):
+    done = source("walmart_weekly_sales")
+    assert (done.count("kept"), done.count("quarantined")) == (421_570, 0)
+    assert (done.count("kept", "stores"), done.count("kept", "products")) == (45, 81)
+    facts = done.frames["sales"].agg(
+        F.count_if(F.expr("quantity < 0")).alias("returns"),
+        F.max("quantity").alias("most"),
+        F.countDistinct("sold_at").alias("weeks"),
+        F.countDistinct("store_id", "product_id").alias("series"),
+    )
+    assert tuple(facts.collect()[0]) == (1_285, 693_099.36, 143, 3_331)
+    holidays = done.rows("calendar", "is_holiday", "event_name")
+    assert {name for flag, name in holidays if flag} == {"Super Bowl", "Labor Day", "Thanksgiving", "Christmas"}
+    assert {name for flag, name in holidays if not flag} == {None}
