@@ -21,6 +21,7 @@ from retail_spark.errors import ContractError, InputError, RetailSparkError, Usa
 from retail_spark.lake.commits import carry_out
 from retail_spark.lake.contracts import AS_OF, LINEAGE, Contract
 from retail_spark.lake.leases import Lease, hold
+from retail_spark.lake.query import with_latest
 from retail_spark.lake.store import Lake, Pin
 from retail_spark.lake.writers import Write, append_once
 from retail_spark.ops import AttemptRow, History, Output, record
@@ -249,6 +250,7 @@ class Life:
                 attempt=row.attempt,
                 params=params_of(section(self.settings, self.job.name, self.job.settings)),
                 inputs={pin.table: pin.version for pin in row.pins},
+                input_paths={} if self.lake.catalog else {c.name: self.lake.path(c.table) for c in self._inputs},
                 champion_version=run.champion.version if run.champion is not None else None,
             )
             registered = self.registry.record(about, outcome.model, metrics=outcome.metrics, figures=outcome.figures)
@@ -323,6 +325,8 @@ class Life:
                     version = 0
                 else:
                     version = carry_out(self.lake, write, run_id=row.run_id).version
+                if self.lake.catalog and write.contract.snapshot:
+                    with_latest(self.lake, write.contract.table)
                 outputs.append(Output(write.contract.name, version, report.rows, slice_))
         return outputs
 

@@ -49,9 +49,9 @@ class ToySettings(Section):
 AllSettings = create_model("AllSettings", __base__=Settings, toy=(ToySettings, ToySettings()))
 
 
-def toy_settings(root: Path | str, **toy: float) -> Settings:
+def toy_settings(root: Path | str, *, catalog: str | None = None, **toy: float) -> Settings:
     """Settings of a toy run on a lake of its own."""
-    return AllSettings(lake=LakeSettings(root=str(root)), toy=ToySettings(**toy))
+    return AllSettings(lake=LakeSettings(root=str(root), catalog=catalog), toy=ToySettings(**toy))
 
 
 def toy_job(mode: Mode) -> Job:

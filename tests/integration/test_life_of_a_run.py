@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.errors import ContractError, InputError, LeaseHeldError, UsageError
 from retail_spark.lake.content import content_hash
-from retail_spark.lake.leases import hold
+from retail_spark.lake.leases import LEASES, hold
 from retail_spark.lake.store import Lake
 from retail_spark.lifecycle import run_job
 from retail_spark.ops import JOB_RUNS, METRICS
@@ -138,3 +139,30 @@ def test_a_job_without_dates_refuses_as_of(lake: Lake) -> None:
     timeless: Job = job("toy", settings=ToySettings)(lambda run, settings: Outcome(tables=()))
     with pytest.raises(UsageError, match="no as-of date"):
         run_job(timeless, toy_settings(lake.root), spark=lake.spark, as_of=date(2024, 1, 1))
+
+
+@pytest.mark.slow
+def test_a_catalog_lake_lives_the_same_life(spark: SparkSession, tmp_path: Path) -> None:
+    for table in (INPUT.name, SLICE.name, *(c.name for c in (JOB_RUNS, METRICS, EXPECTATIONS, LEASES))):
+        spark.sql(f"DROP TABLE IF EXISTS spark_catalog.{table}")
+    settings = toy_settings(tmp_path / "lake", catalog="spark_catalog")
+    lake = Lake.open(spark, settings.lake)
+    put_input(lake, *ROWS)
+
+    def once() -> Result:
+        return run_job(toy_job("replace_slice"), settings, spark=spark, progress=Progress("toy", quiet=True))
+
+    first = once()
+    assert (first.status, once().status) == ("done", "unchanged")
+    assert values(lake) == {"a-1": 2.0, "b-1": 4.0}
+    assert spark.sql("SELECT count(*) FROM spark_catalog.gold.latest_toy_slice").collect()[0][0] == 2
+    with hold(lake, "toy"), pytest.raises(LeaseHeldError):
+        once()
+    dead = f"UPDATE {lake.ref(LEASES.table)} SET token = 'gone', pid = 1, started = 0.5 WHERE name = 'toy'"
+    spark.sql(dead).collect()
+    with hold(lake, "toy") as lease:
+        lease.check()
+        spark.sql(f"UPDATE {lake.ref(LEASES.table)} SET token = 'another' WHERE name = 'toy'").collect()
+        with pytest.raises(LeaseHeldError, match="taken over"):
+            lease.check()
+    assert not spark.catalog.tableExists(f"staging.{first.run_id}_toy_slice"), "stages are dropped"
