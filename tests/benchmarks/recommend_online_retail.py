@@ -23,6 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.canonical import SALES
+from retail_spark.lake.content import content_hash
 from retail_spark.lake.store import Lake
 from retail_spark.progress import Progress
 from retail_spark.recommend.evaluate import to_truth
@@ -179,10 +180,11 @@ def main() -> None:
                 run, purchases, until=run.as_of, recipe=settings.recipe(), settings=settings, name="refitted"
             )
         with run.progress.step("score"):
-            rows = run.stage(
-                "scored", learned.lists(wanted_of(settings.recipe()), k=settings.k, settings=settings)
-            ).count()
-        print(f"\n{rows:,} rows; seconds: " + ", ".join(f"{k} {v:.1f}" for k, v in run.progress.seconds.items()))
+            rows = run.stage("scored", learned.lists(wanted_of(settings.recipe()), k=settings.k, settings=settings))
+        print(
+            f"\n{rows.count():,} rows, content {content_hash(rows)}; seconds: "
+            + ", ".join(f"{k} {v:.1f}" for k, v in run.progress.seconds.items())
+        )
         spark.stop()
 
 
