@@ -35,8 +35,9 @@ class Entry:
 
 
 JOBS: dict[str, Entry] = {
+    "synthetic": Entry("retail_spark.synthetic", "a made-up retailer with known truth", ("sale_lines", "bad_rows")),
     "ingest": Entry(
-        "retail_spark.ingest", "source files, tables or streams to silver tables", ("rows_in", "kept", "quarantined")
+        "retail_spark.ingest", "source files, tables or streams to silver tables", ("sales.kept", "sales.quarantined")
     ),
     "recommend": Entry(
         "retail_spark.recommend", "product lists for every customer", ("ndcg_at_10", "ndcg_at_10_discover")
