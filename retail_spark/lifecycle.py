@@ -282,10 +282,10 @@ class Life:
                 frame = frame.withColumn(name, F.lit(value))
         frame = write.contract.select(frame)
         if not write.staged:
-            frame = run.stage(write.contract.table.parts[-1], frame)
+            frame = run.stage("_".join(write.contract.table.parts), frame)
         delete = write.delete
         if delete is not None:
-            delete = run.stage(f"{write.contract.table.parts[-1]}_delete", delete.select(*write.contract.key))
+            delete = run.stage(f"{'_'.join(write.contract.table.parts)}_delete", delete.select(*write.contract.key))
         return replace(write, frame=frame, slice=slice_, delete=delete)
 
     def _checked(self, row: AttemptRow, staged: Sequence[Write]) -> list[CheckReport]:

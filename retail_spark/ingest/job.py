@@ -11,13 +11,14 @@ from pyspark.sql import functions as F
 from retail_spark.canonical import SILVER, quarantine_of
 from retail_spark.ingest.expressions import tolerant
 from retail_spark.ingest.judging import ORDER, POS, to_judged, uses_of
-from retail_spark.ingest.mapping import CANONICAL, SourceMapping, TableSpec, mapping_of
+from retail_spark.ingest.mapping import CANONICAL, InputSpec, SourceMapping, TableSpec, mapping_of
 from retail_spark.ingest.reading import Raw, grouped, pins_of, read_raw
 from retail_spark.ingest.report import Counts, check_share, counts_of, to_quarantine
 from retail_spark.ingest.settings import JobSettings
 from retail_spark.ingest.settling import ID, Table, known_losers, settled
 from retail_spark.ingest.stream import MicroBatch, before_run, take_once
 from retail_spark.lake.contracts import Contract
+from retail_spark.lake.names import TableName
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import Write, append_once, replace_slice, upsert
 from retail_spark.run import Attempt, Outcome, Result, Run, SourcePin, job
@@ -26,9 +27,8 @@ from retail_spark.settings import Settings, section
 
 def pin_sources(spark: SparkSession, settings: Settings) -> tuple[SourcePin, ...]:
     """Every input that a table uses, by content."""
-    mapping = mapping_of(settings)
-    root = settings.data_root
-    return tuple(pin for name in _used(mapping) for pin in pins_of(spark, name, mapping.inputs[name], data_root=root))
+    mapping, lake = mapping_of(settings), Lake.open(spark, settings.lake)
+    return tuple(pin for name in _used(mapping) for pin in _pins(lake, name, mapping.inputs[name], settings.data_root))
 
 
 def ingest(run: Run, settings: JobSettings) -> Outcome:
@@ -53,6 +53,31 @@ def drive(spark: SparkSession, lake: Lake, settings: Settings, attempt: Attempt)
     return take_once(spark, lake, settings, attempt)
 
 
+def _pins(lake: Lake, name: str, spec: InputSpec, data_root: str) -> tuple[SourcePin, ...]:
+    """A table of the lake by its last version that changed data: OPTIMIZE makes no new input of it."""
+    table = _lake_table(lake, spec)
+    if table is None:
+        return pins_of(lake.spark, name, spec, data_root=data_root)
+    pin = lake.pin(table)
+    return (SourcePin(f"table:{name}", pin.version or 0, str(pin.table_id)),)
+
+
+def _lake_table(lake: Lake, spec: InputSpec) -> TableName | None:
+    """The table of this lake that an input names as schema.table; None when it lies elsewhere."""
+    table = TableName.parse(spec.table) if spec.table is not None else None
+    return table if table is not None and len(table.parts) == 2 and lake.exists(table) else None
+
+
+def _located(lake: Lake, spec: InputSpec) -> InputSpec:
+    """The input with its place in the lake, which the session knows no name of."""
+    table = _lake_table(lake, spec)
+    if table is None:
+        return spec
+    if lake.catalog:
+        return spec.model_copy(update={"table": str(TableName.of(lake.catalog, *table.parts))})
+    return spec.model_copy(update={"table": None, "path": lake.path(table), "format": "delta"})
+
+
 @dataclass
 class Inputs:
     """The inputs of a run, each read once: one that several tables use is staged."""
@@ -68,7 +93,7 @@ class Inputs:
         return self.read[name]
 
     def _read(self, name: str) -> Raw:
-        spec = self.mapping.inputs[name]
+        spec = _located(self.run.lake, self.mapping.inputs[name])
         if spec.from_ is not None:
             raw = grouped(self.raw(spec.from_), name, spec)
         else:
