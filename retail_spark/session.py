@@ -92,7 +92,7 @@ def _start_local(settings: Settings, *, fast_start: bool) -> SparkSession:
     for key, value in (conf | delta_jars(settings) | dict(settings.spark.conf)).items():
         builder = builder.config(key, value)
     log = Path(settings.spark.log_file or _beside(settings, "_logs/spark.log"))
-    with _stderr_to(log):
+    with _child_output_to(log):
         try:
             session = builder.getOrCreate()
         except Exception as error:  # py4j and pyspark raise bare exceptions when the JVM does not come up
@@ -171,19 +171,23 @@ def _cached_jars(package: str) -> list[str]:
 
 
 @contextmanager
-def _stderr_to(log: Path) -> Iterator[None]:
-    """Lets a child started meanwhile (the JVM) write its stderr to `log` for all its life."""
+def _child_output_to(log: Path) -> Iterator[None]:
+    """Lets a child started meanwhile (the JVM) write its stdout and stderr to `log` for all its life."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    sys.stderr.flush()
-    kept = os.dup(2)
+    streams = {1: sys.stdout, 2: sys.stderr}
+    for stream in streams.values():
+        stream.flush()
+    kept = {number: os.dup(number) for number in streams}
     with log.open("ab") as file:
-        os.dup2(file.fileno(), 2)
+        for number in streams:
+            os.dup2(file.fileno(), number)
     try:
         yield
     finally:
-        sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
+        for number, stream in streams.items():
+            stream.flush()
+            os.dup2(kept[number], number)
+            os.close(kept[number])
 
 
 def _last_words(log: Path) -> str:
