@@ -8,17 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark import __version__
-from retail_spark.errors import ContractError, InputError, RetailSparkError, UsageError
-from retail_spark.lake.commits import carry_out
+from retail_spark.errors import InputError, RetailSparkError, UsageError
+from retail_spark.lake.commits import carry_out, marked
 from retail_spark.lake.contracts import AS_OF, LINEAGE, Contract
 from retail_spark.lake.leases import Lease, hold
 from retail_spark.lake.query import with_latest
@@ -29,6 +30,7 @@ from retail_spark.progress import Progress
 from retail_spark.quality.checks import check
 from retail_spark.quality.docs import DataDocs
 from retail_spark.quality.report import EXPECTATIONS, CheckReport, expectations_frame
+from retail_spark.quality.status import check_failed_share
 from retail_spark.registry.contents import params_of
 from retail_spark.registry.gates import Verdict, decide
 from retail_spark.registry.models import RunRecord
@@ -37,6 +39,7 @@ from retail_spark.run import Job, Outcome, Result, Run, SourcePin
 from retail_spark.secrets import masked
 from retail_spark.settings import Settings, section
 
+_WRITERS = 4  # small tables cost the driver more than the cluster: several commits at once hide that
 _SCORED_BY_NONE = Verdict(passed=True, scorer="candidate", model_version=None, reasons=())
 
 
@@ -314,21 +317,28 @@ class Life:
         )
 
     def _written(self, row: AttemptRow, staged: Sequence[Write], reports: Sequence[CheckReport]) -> list[Output]:
-        outputs = []
-        with self.progress.step("write", "writing"):
-            for write, report in zip(staged, reports, strict=True):
-                if self.lease is not None:
-                    self.lease.check()
-                slice_ = {name: str(value) for name, value in write.slice.items()}
-                if report.rows == 0 and not self.lake.exists(write.contract.table):
-                    self.lake.ensure(write.contract)
-                    version = 0
-                else:
-                    version = carry_out(self.lake, write, run_id=row.run_id).version
-                if self.lake.catalog and write.contract.snapshot:
-                    with_latest(self.lake, write.contract.table)
-                outputs.append(Output(write.contract.name, version, report.rows, slice_))
-        return outputs
+        def write_one(write: Write, report: CheckReport) -> Output:
+            if self.lease is not None:
+                self.lease.check()
+            slice_ = {name: str(value) for name, value in write.slice.items()}
+            if report.rows == 0 and not self.lake.exists(write.contract.table):
+                self.lake.ensure(write.contract)
+                version = 0
+            else:
+                version = carry_out(self.lake, write, run_id=row.run_id).version
+            if self.lake.catalog and write.contract.snapshot:
+                with_latest(self.lake, write.contract.table)
+            return Output(write.contract.name, version, report.rows, slice_)
+
+        # quarantines (tables without a key) first: a run that is taken over reads there what it had told already
+        pairs = list(zip(staged, reports, strict=True))
+        waves = [[p for p in pairs if not p[0].contract.key], [p for p in pairs if p[0].contract.key]]
+        with (
+            self.progress.step("write", "writing"),
+            ThreadPoolExecutor(_WRITERS) as pool,
+            marked(self.lake, row.run_id),
+        ):
+            return [output for wave in waves for output in pool.map(lambda pair: write_one(*pair), wave)]
 
     def _model_name(self, verdict: Verdict) -> str | None:
         if verdict.model_version is None:
@@ -342,24 +352,6 @@ class Life:
             record(self.lake, row, status="failed", seconds=self.progress.seconds, error=masked(text)[:4000])
         except Exception as second:
             self.progress.note(f"the failure could not be recorded: {masked(str(second)).splitlines()[0]}")
-
-
-def check_failed_share(frame: DataFrame, contract: Contract, *, limit: float) -> None:
-    """Raises ContractError when more than `limit` of the rows have a status other than ok.
-
-    A failed series or product is a row, not an exception: a run with a few is done, a run full of them is not.
-    """
-    if "status" not in contract.names:
-        return
-    failed = F.coalesce((F.col("status") != "ok").cast("double"), F.lit(1.0))
-    share = frame.agg(F.avg(failed).alias("share")).collect()[0]["share"] or 0.0
-    if share > limit:
-        common = frame.where("status != 'ok'").groupBy("status").count().orderBy(F.desc("count"), "status").limit(3)
-        told = ", ".join(f"{row['status']} ({row['count']:,} rows)" for row in common.collect())
-        raise ContractError(
-            f"{contract.name}: {share:.1%} of the rows failed, more than {limit:.1%}: {told}. Nothing was written.",
-            fix="look at what these rows have in common, or raise run.max_failed_share",
-        )
 
 
 def _plain(value: Any) -> Any:

@@ -75,7 +75,7 @@ def _upsert(lake: Lake, write: Write, run_id: str) -> None:
     update = ", ".join(f"t.{_q(n)} = s.{_q(n)}" for n in names if n not in contract.key)
     columns = ", ".join(_q(n) for n in names)
     try:
-        with _marked(lake, run_id):
+        with marked(lake, run_id):
             lake.spark.sql(
                 f"MERGE INTO {lake.ref(contract.table)} t USING {_q(view)} s ON {on} "
                 f"WHEN MATCHED AND s.{_q(_DELETE)} THEN DELETE "
@@ -126,13 +126,17 @@ def _epoch(lake: Lake, table: TableName) -> int:
 
 
 @contextmanager
-def _marked(lake: Lake, run_id: str) -> Iterator[None]:
-    """Commits of SQL statements inside carry the run id."""
+def marked(lake: Lake, run_id: str) -> Iterator[None]:
+    """Commits of SQL statements inside carry the run id; what was set before is set again afterwards."""
+    before = lake.spark.conf.get(_USER_METADATA, None)
     lake.spark.conf.set(_USER_METADATA, run_id)
     try:
         yield
     finally:
-        lake.spark.conf.unset(_USER_METADATA)
+        if before is None:
+            lake.spark.conf.unset(_USER_METADATA)
+        else:
+            lake.spark.conf.set(_USER_METADATA, before)
 
 
 def _q(name: str) -> str:

@@ -16,9 +16,10 @@ from retail_spark.lake.contracts import STRING, Column, Contract
 from retail_spark.lake.maintenance import vacuum
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import append_once
-from retail_spark.lifecycle import check_failed_share, run_job
+from retail_spark.lifecycle import run_job
 from retail_spark.maintain.settings import JobSettings
 from retail_spark.progress import Progress
+from retail_spark.quality.status import check_failed_share
 from retail_spark.run import Result
 from retail_spark.settings import LakeSettings
 

@@ -1,0 +1,89 @@
+"""The whole house on a tiny made-up retailer: twice the same, MLflow down, and what is registered can be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from retail_spark.demo import conf_folder
+from retail_spark.domains import JOBS, entry
+from retail_spark.errors import ServiceMissingError
+from retail_spark.lake.content import content_hash
+from retail_spark.lake.query import tables
+from retail_spark.lake.store import Lake
+from retail_spark.layers import resolve
+from retail_spark.lifecycle import run_job
+from retail_spark.progress import Progress
+from retail_spark.run import Result
+from retail_spark.settings import Settings
+
+ORDER = ["synthetic", "ingest", *(name for name in JOBS if name not in ("synthetic", "ingest", "maintain"))]
+COMPUTED = ("raw", "truth", "silver", "gold")
+
+
+class House:
+    """A lake on which every job has run once."""
+
+    def __init__(self, spark: SparkSession, root: Path) -> None:
+        self.spark = spark
+        self.settings = self.with_sets(root)
+        self.lake = Lake.open(spark, self.settings.lake)
+        self.first = {name: self.run(name) for name in ORDER}
+
+    @staticmethod
+    def with_sets(root: Path | str, *sets: str) -> Settings:
+        source = conf_folder() / "sources" / "synthetic.yml"
+        return resolve(files=[source], sets=[f"lake.root={root}", "synthetic.size=tiny", *sets])
+
+    def run(self, name: str, *, force: bool = False) -> Result:
+        quiet = Progress(name, quiet=True)
+        return run_job(entry(name).job(), self.settings, spark=self.spark, force=force, progress=quiet)
+
+    def hashes(self) -> dict[str, str]:
+        found = [table for table in tables(self.lake) if table.parts[0] in COMPUTED]
+        return {str(table): content_hash(self.lake.read(table)) for table in found}
+
+
+@pytest.fixture(scope="module")
+def house(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    yield House(spark, tmp_path_factory.mktemp("house") / "lake")
+
+
+@pytest.mark.slow
+def test_forced_again_every_table_holds_the_same(house: House) -> None:
+    before = house.hashes()
+    assert "gold.recommendations" in before
+    assert all(not content.startswith("0:") for name, content in before.items() if "quarantine" not in name)
+    for name in ORDER:
+        again = house.run(name, force=True)
+        assert again.status in ("done", "gate_refused")
+        assert {t: v["rows"] for t, v in again.tables.items()} == {
+            t: v["rows"] for t, v in house.first[name].tables.items()
+        }
+    assert house.hashes() == before
+
+
+@pytest.mark.slow
+def test_run_again_every_job_answers_unchanged(house: House) -> None:
+    for name in ORDER:
+        house.run(name)
+    before = house.hashes()
+    for name in ORDER:
+        again = house.run(name)
+        assert again.status == "unchanged"
+        assert again.metrics == house.first[name].metrics
+    assert house.hashes() == before
+
+
+@pytest.mark.slow
+def test_without_mlflow_a_job_that_learns_changes_no_table(house: House) -> None:
+    before = house.hashes()
+    down = House.with_sets(house.settings.lake.root, "mlflow.tracking_uri=http://127.0.0.1:9", "run.seed=7")
+    runs = house.lake.pin(next(t for t in tables(house.lake) if str(t) == "ops.job_runs"))
+    with pytest.raises(ServiceMissingError, match="MLflow"):
+        run_job(entry("recommend").job(), down, spark=house.spark, progress=Progress("recommend", quiet=True))
+    assert house.hashes() == before
+    assert house.lake.pin(next(t for t in tables(house.lake) if str(t) == "ops.job_runs")) == runs
