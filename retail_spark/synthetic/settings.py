@@ -34,7 +34,7 @@ class JobSettings(Section):
     deliveries: int | None = _count("lines of purchase orders", "lines")
     exposures: int | None = _count("products shown to customers", "exposures")
     bad_rows: int | None = _count("bad rows of every kind", "rows", ge=0)
-    demand: bool | None = setting(None, "write truth.demand, a row per store, product and day; empty: not if large")
+    demand: bool | None = setting(None, "write truth.demand, a row per store, product and day; empty: if tiny")
     tastes: int = setting(8, "latent tastes that drive what customers buy", unit="factors", ge=2, le=32)
     visit_cycle_days: int = setting(14, "days in which every customer has one shopping day", unit="days", ge=1)
     listed_share: float = setting(0.7, "share of products that a store lists", unit="share 0..1", gt=0, le=1)
@@ -64,7 +64,7 @@ class Scale:
 
 SCALES: dict[Size, Scale] = {
     "tiny": Scale(3, 40, 150, 5_000, 500, 12, 600, 300, 3),
-    "small": Scale(10, 300, 3_000, 300_000, 16_000, 40, 5_000, 10_000, 20),
+    "small": Scale(8, 200, 6_000, 120_000, 12_000, 40, 5_000, 5_000, 20),
     "large": Scale(100, 3_000, 300_000, 30_000_000, 3_000_000, 2_000, 1_000_000, 1_000_000, 200),
 }
 
@@ -121,4 +121,4 @@ class World:
     def writes_demand(self) -> bool:
         """Whether the true demand of every cell is written."""
         chosen = self.settings.demand
-        return self.settings.size != "large" if chosen is None else chosen
+        return self.settings.size == "tiny" if chosen is None else chosen
