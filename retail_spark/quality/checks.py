@@ -1,18 +1,21 @@
 """Checks a frame against its contract with Great Expectations, before it is written.
 
-Two looks at the data: one aggregate over all row rules, and one over the key columns alone. Counts and examples are
-asked for only where a check failed.
+Two looks at the data: one aggregate over all row rules, and one over the key columns alone. Great Expectations gives
+the verdicts and the counts. Example rows are asked for only where a check failed, in one query however many did: Great
+Expectations itself would scan twice more for each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from types import MappingProxyType
-from typing import Any
 
+from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from pyspark.sql.window import Window as W
 
 from retail_spark.lake.contracts import Contract
 from retail_spark.lake.writers import SliceValue
@@ -44,8 +47,8 @@ def check(
     columns = _check_columns(frame, contract)
     if columns.success:
         rules = row_rules(contract, slice_=slice_)
-        rows, key = _check_key(frame, contract, examples=examples)
-        results = (columns, *_check_rows(frame, contract, rules=rules, examples=examples), *key)
+        rows, kept = _check_rows(frame, contract, rules=rules, examples=examples)
+        results = (columns, *kept, *_check_key(frame, contract, examples=examples))
     else:
         rows, results = frame.count(), (columns,)
     report = CheckReport(contract.name, rows, results)
@@ -58,96 +61,96 @@ def _check_columns(frame: DataFrame, contract: Contract) -> CheckResult:
     import great_expectations.expectations as gxe
 
     expected = gxe.ExpectTableColumnsToMatchSet(column_set=list(contract.names), exact_match=True)
-    kind, success, _ = engine.validate(frame.limit(0), [expected], result_format="BOOLEAN_ONLY")[0]
+    (verdict,) = engine.validate(frame, [expected])
     missing = [f"{name} is missing" for name in contract.names if name not in frame.columns]
     extra = [f"{name} is not in the contract" for name in frame.columns if name not in contract.names]
     amiss = (*missing, *extra)
-    return CheckResult(kind, (), "the columns are those of the contract", success, len(amiss), amiss)
+    return CheckResult(verdict.kind, (), "the columns are those of the contract", verdict.success, len(amiss), amiss)
 
 
 def _check_rows(
     frame: DataFrame, contract: Contract, *, rules: Sequence[RowRule], examples: int
-) -> tuple[CheckResult, ...]:
-    """One aggregate over all rules; then counts and examples of those that failed."""
+) -> tuple[int, tuple[CheckResult, ...]]:
+    """The number of rows, and the row rules; examples of those that failed."""
     checked = frame.transform(with_rules, rules=rules)
-    slim = checked.select(*[rule.column for rule in rules])
-    first = engine.validate(slim, row_expectations(rules), result_format="BOOLEAN_ONLY")
-    broken = [rule for rule, (_, success, _) in zip(rules, first, strict=True) if not success]
-    asked = {"result_format": "BASIC", "partial_unexpected_count": examples, "include_unexpected_rows": True}
-    told = engine.validate(checked, row_expectations(broken), result_format=asked)
-    details = {rule.column: detail for rule, (_, _, detail) in zip(broken, told, strict=True)}
-    return tuple(
-        _row_result(rule, kind, success, details.get(rule.column, {}), contract)
-        for rule, (kind, success, _) in zip(rules, first, strict=True)
+    verdicts = engine.validate(checked.select(*[rule.column for rule in rules]), row_expectations(rules))
+    shown = {rule.column: tuple(dict.fromkeys((*contract.key, *rule.columns))) for rule in rules}
+    broken = {
+        rule.column: checked.where(F.col(rule.column).isNull())
+        for rule, verdict in zip(rules, verdicts, strict=True)
+        if not verdict.success
+    }
+    rows = _examples(broken, shown=shown, examples=examples)
+    count = verdicts[0].detail["element_count"] if verdicts else frame.count()
+    return count, tuple(
+        CheckResult(
+            verdict.kind,
+            rule.columns,
+            rule.text,
+            verdict.success,
+            verdict.detail["unexpected_count"] or 0,
+            rows.get(rule.column, ()),
+            is_personal=_is_personal(contract, shown[rule.column]),
+        )
+        for rule, verdict in zip(rules, verdicts, strict=True)
     )
 
 
-def _row_result(rule: RowRule, kind: str, success: bool, detail: Mapping[str, Any], contract: Contract) -> CheckResult:
-    if success:
-        return CheckResult(kind, rule.columns, rule.text, True, 0)
-    shown = tuple(dict.fromkeys((*contract.key, *rule.columns)))
-    return CheckResult(
-        kind,
-        rule.columns,
-        rule.text,
-        False,
-        int(detail["unexpected_count"]),
-        tuple(_in_words(row, shown) for row in detail["unexpected_rows"] or ()),
-        is_personal=any(contract.column(name).subject for name in shown),
-    )
-
-
-def _check_key(frame: DataFrame, contract: Contract, *, examples: int) -> tuple[int, tuple[CheckResult, ...]]:
-    """The number of rows, and whether each key occurs once.
+def _check_key(frame: DataFrame, contract: Contract, *, examples: int) -> tuple[CheckResult, ...]:
+    """Whether each key occurs once; nothing for a table without a key.
 
     Great Expectations' own compound uniqueness sorts all rows in a window. Here Spark counts rows per 64-bit hash of
-    the key, and Great Expectations is given the total: no hash twice means no key twice. A hash that does repeat is
-    looked at again by the key itself.
+    the key, and Great Expectations expects no row in the frame of repeated hashes: no hash twice means no key twice.
+    Where a hash does repeat, the key itself decides.
     """
+    if not contract.key:
+        return ()
     import great_expectations.expectations as gxe
 
-    totals = frame.transform(to_key_totals, key=contract.key)
-    asked = [
-        gxe.ExpectColumnMaxToBeBetween(column=f"most_{_PER_KEY}", max_value=1),
-        gxe.ExpectColumnSumToBeBetween(column="rows", min_value=0),
-    ]
-    (kind, unique, _), (_, _, counted) = engine.validate(totals, asked, result_format="BASIC")
-    rows = int(counted["observed_value"])
-    if not contract.key:
-        return rows, ()
+    repeated = frame.transform(to_repeated_hashes, key=contract.key)
+    (verdict,) = engine.validate(repeated, [gxe.ExpectTableRowCountToEqual(value=0)])
+    count, rows = (0, ()) if verdict.success else _repeated_keys(frame, contract, examples=examples)
     rule = f"the key ({', '.join(contract.key)}) is unique"
-    repeated = (0, ()) if unique else _repeated_keys(frame, contract, examples=examples)
-    personal = any(contract.column(name).subject for name in contract.key)
-    result = CheckResult(kind, contract.key, rule, repeated[0] == 0, *repeated, is_personal=personal)
-    return rows, (result,)
+    personal = _is_personal(contract, contract.key)
+    return (CheckResult(verdict.kind, contract.key, rule, count == 0, count, rows, is_personal=personal),)
 
 
-def to_key_totals(frame: DataFrame, *, key: tuple[str, ...]) -> DataFrame:
-    """One row: `rows`, and `most_rows_per_key` by hash of the key (0 for no rows; at most 1 without a key)."""
-    if not key:
-        return frame.agg(F.count(F.lit(1)).alias("rows")).withColumn(f"most_{_PER_KEY}", F.lit(0))
+def to_repeated_hashes(frame: DataFrame, *, key: tuple[str, ...]) -> DataFrame:
+    """One row per hash of the key that occurs more than once (per key, where its types do not hash safely)."""
     is_hashable = all(isinstance(frame.schema[name].dataType, _HASHABLE) for name in key)
     by = [F.xxhash64(*key).alias("key_hash")] if is_hashable else [F.col(name) for name in key]
-    per_key = frame.groupBy(*by).agg(F.count(F.lit(1)).alias(_PER_KEY))
-    most, rows = F.coalesce(F.max(_PER_KEY), F.lit(0)), F.coalesce(F.sum(_PER_KEY), F.lit(0))
-    return per_key.agg(most.alias(f"most_{_PER_KEY}"), rows.alias("rows"))
+    return frame.groupBy(*by).agg(F.count(F.lit(1)).alias(_PER_KEY)).where(F.col(_PER_KEY) > 1)
 
 
 def _repeated_keys(frame: DataFrame, contract: Contract, *, examples: int) -> tuple[int, tuple[str, ...]]:
-    import great_expectations.expectations as gxe
-
-    per_key = frame.groupBy(*contract.key).agg(F.count(F.lit(1)).alias(_PER_KEY))
-    asked = {"result_format": "BASIC", "partial_unexpected_count": examples, "include_unexpected_rows": True}
-    once = gxe.ExpectColumnValuesToBeBetween(column=_PER_KEY, max_value=1)
-    detail = engine.validate(per_key, [once], result_format=asked)[0][2]
-    shown = (*contract.key, _PER_KEY)
-    return int(detail["unexpected_count"]), tuple(_in_words(row, shown) for row in detail["unexpected_rows"] or ())
+    """How many keys repeat, and the first of them in words: one query."""
+    per_key = frame.groupBy(*contract.key).agg(F.count(F.lit(1)).alias(_PER_KEY)).where(F.col(_PER_KEY) > 1)
+    all_of_them = F.count(F.lit(1)).over(W.partitionBy())
+    told = per_key.select(_in_words((*contract.key, _PER_KEY)).alias("row"), all_of_them.alias("keys"))
+    found = told.orderBy("row").limit(max(examples, 1)).collect()
+    return (found[0]["keys"] if found else 0), tuple(row["row"] for row in found[:examples])
 
 
-def _in_words(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    return ", ".join(f"{name}={_short(row[name])}" for name in names)
+def _examples(
+    broken: Mapping[str, DataFrame], *, shown: Mapping[str, Sequence[str]], examples: int
+) -> dict[str, tuple[str, ...]]:
+    """The first rows of each frame in words, in the order of their text so that a rerun shows the same."""
+    if not broken or not examples:
+        return {}
+    parts = [
+        frame.select(F.lit(name).alias("name"), _in_words(shown[name]).alias("row")).orderBy("row").limit(examples)
+        for name, frame in broken.items()
+    ]
+    found: dict[str, tuple[str, ...]] = {}
+    for name, row in sorted(map(tuple, reduce(DataFrame.unionAll, parts).collect())):
+        found[name] = (*found.get(name, ()), row)
+    return found
 
 
-def _short(value: Any) -> str:
-    text = "NULL" if value is None else str(value)
-    return text if len(text) <= _EXAMPLE_WIDTH else f"{text[:_EXAMPLE_WIDTH]}…"
+def _in_words(names: Sequence[str]) -> SparkColumn:
+    texts = [F.substring(F.coalesce(F.col(n).cast("string"), F.lit("NULL")), 1, _EXAMPLE_WIDTH) for n in names]
+    return F.concat_ws(", ", *[F.concat(F.lit(f"{name}="), text) for name, text in zip(names, texts, strict=True)])
+
+
+def _is_personal(contract: Contract, names: Sequence[str]) -> bool:
+    return any(contract.column(name).subject for name in names)

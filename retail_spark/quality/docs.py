@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ class DataDocs:
             "job": self.job,
             "attempt": self.attempt,
             "as_of": self.as_of,
-            "checked_at": self.checked_at.strftime("%Y-%m-%d %H:%M:%S"),
+            "checked_at": _utc(self.checked_at).strftime("%Y-%m-%d %H:%M:%S"),
         }
 
     def _runs(self) -> list[dict[str, Any]]:
@@ -101,6 +101,11 @@ class DataDocs:
         for old in found[self.keep_runs :]:
             shutil.rmtree(self.root / "runs" / old["run_id"], ignore_errors=True)
         return found[: self.keep_runs]
+
+
+def _utc(moment: datetime) -> datetime:
+    """The moment in UTC; one without a zone is taken to be in UTC already."""
+    return moment if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _write(path: Path, text: str) -> None:

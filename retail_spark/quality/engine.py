@@ -10,7 +10,9 @@ import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -22,28 +24,36 @@ def warm() -> None:
     """Imports Great Expectations and makes the context. Safe in a thread beside the start of the JVM."""
     with _lock:
         _context()
+        import_module("retail_spark.quality.expectations")
 
 
-def validate(
-    frame: DataFrame, expectations: Sequence[Any], *, result_format: str | Mapping[str, Any]
-) -> list[tuple[str, bool, dict[str, Any]]]:
-    """(type, success, result) of each expectation on the frame, in the order given.
+@dataclass(frozen=True)
+class Verdict:
+    """What Great Expectations says of one expectation: its type, whether it holds, and its result."""
 
-    An expectation that Great Expectations could not evaluate raises: a check that did not run is no success.
+    kind: str
+    success: bool
+    detail: Mapping[str, Any]
+
+
+def validate(frame: DataFrame, expectations: Sequence[Any]) -> list[Verdict]:
+    """A verdict per expectation on the frame, in the order given.
+
+    Raises RuntimeError for one that could not be evaluated: a check that did not run is no success.
     """
     if not expectations:
         return []
     with _lock:
         suite = _great_expectations().ExpectationSuite(name="contract", expectations=list(expectations))
         batch = _batches().get_batch(batch_parameters={"dataframe": frame})
-        results = batch.validate(suite, result_format=result_format).results
+        results = batch.validate(suite, result_format="BASIC").results
     found = {}
     for one in results:
         if _did_raise(one.exception_info or {}):
             raise RuntimeError(f"Great Expectations could not evaluate {one.expectation_config}: {one.exception_info}")
         found[_identity(one.expectation_config)] = one
     ordered = [found[_identity(asked.configuration)] for asked in expectations]
-    return [(one.expectation_config.type, bool(one.success), dict(one.result or {})) for one in ordered]
+    return [Verdict(one.expectation_config.type, bool(one.success), dict(one.result or {})) for one in ordered]
 
 
 def _identity(configuration: Any) -> tuple[str, str | None]:

@@ -69,20 +69,25 @@ def _run_section(run: Mapping[str, Any]) -> str:
     return (
         f"<section><h2>{escape(run['job'])}{escape(as_of)}</h2>\n"
         f"<p>run <code>{escape(run['run_id'])}</code>, attempt {run['attempt']}, {escape(run['checked_at'])} UTC</p>\n"
-        "<table><thead><tr><th>Status</th><th>Table</th><th>Rows</th><th>Checks</th><th>Failed</th></tr></thead>\n"
+        f"{_head('Status', 'Table', numbers=('Rows', 'Checks', 'Failed'))}\n"
         f"<tbody>\n{rows}\n</tbody></table></section>"
     )
 
 
 def _results(results: Iterable[CheckResult]) -> str:
-    """The checks in groups by column, in the contract's order."""
+    """The checks that failed, then those that passed, each in the contract's order."""
     groups = groupby(sorted(results, key=_failed_first), key=lambda result: result.success)
     return "\n".join(
         f"<section><h2>{'Passed' if passed else 'Failed'}</h2>\n"
-        "<table><thead><tr><th>Status</th><th>Columns</th><th>Rule</th><th>Unexpected</th></tr></thead>\n"
+        f"{_head('Status', 'Columns', 'Rule', numbers=('Unexpected',))}\n"
         f"<tbody>\n{''.join(_result_row(result) for result in group)}</tbody></table></section>"
         for passed, group in groups
     )
+
+
+def _head(*texts: str, numbers: Sequence[str]) -> str:
+    cells = "".join(f"<th>{text}</th>" for text in texts) + "".join(f'<th class="number">{n}</th>' for n in numbers)
+    return f"<table><thead><tr>{cells}</tr></thead>"
 
 
 def _failed_first(result: CheckResult) -> bool:

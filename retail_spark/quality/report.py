@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from retail_spark.errors import ContractError
 from retail_spark.lake.contracts import BOOLEAN, INT, LONG, STRING, TIMESTAMP, Column, Contract
@@ -67,17 +68,21 @@ class CheckReport:
         if not self.failed:
             return
         told = "".join(f"\n  {_in_words(result)}" for result in self.failed)
+        # what happened is kept in ops.job_runs, which erasure does not reach; the fix is only shown
+        people = [row for result in self.failed if result.is_personal for row in result.examples]
+        look = f"; look at {'; '.join(people)}" if people else ""
         raise ContractError(
             f"{self.table}: {len(self.failed)} of {len(self.results)} checks failed on {self.rows:,} rows; "
             f"nothing was written.{told}",
-            fix="mend the source or the mapping where these rows come from (ingest quarantines what a rule of the "
-            "mapping names), or the job that computed them; change the contract only if the rule itself is wrong",
+            fix="mend these rows in the source, name the rule in the mapping so that ingest quarantines them, or mend "
+            f"the job that computed them; change the contract only if the rule itself is wrong{look}",
         )
 
 
 def _in_words(result: CheckResult) -> str:
     count = "" if result.unexpected_count is None else f": {result.unexpected_count:,} break it"
-    examples = f", such as {'; '.join(result.examples)}" if result.examples else ""
+    is_shown = result.examples and not result.is_personal
+    examples = f", such as {'; '.join(result.examples)}" if is_shown else ""
     return f"{result.rule}{count}{examples}"
 
 
@@ -108,5 +113,10 @@ def expectations_frame(
     spark: SparkSession, reports: Iterable[CheckReport], *, run_id: str, attempt: int, checked_at: datetime
 ) -> DataFrame:
     """One row per check, for append_once(EXPECTATIONS, ...)."""
+    import pyarrow as pa  # type: ignore[import-untyped]
+
     rows = expectation_rows(reports, run_id=run_id, attempt=attempt, checked_at=checked_at)
-    return spark.createDataFrame(rows, EXPECTATIONS.schema)
+    maps = [dict(zip(EXPECTATIONS.names, row, strict=True)) for row in rows]
+    # by Arrow: a list of tuples would start Python workers on the executors
+    table = pa.Table.from_pylist(maps, schema=to_arrow_schema(EXPECTATIONS.schema))
+    return spark.createDataFrame(table, EXPECTATIONS.schema)

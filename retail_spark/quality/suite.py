@@ -1,8 +1,8 @@
 """A contract as Great Expectations checks.
 
 A rule of a contract is a SQL condition, the same text that guards the Delta table as a CHECK. Each becomes a column
-of the checked frame, TRUE where the row meets it and NULL where not, so that one native expectation, "values are not
-null", holds for NOT NULL columns and rules alike: Great Expectations bundles them all into one aggregate.
+of the checked frame, TRUE where the row meets it and NULL where not, so that one expectation, "values are not null",
+serves NOT NULL columns and rules alike: Great Expectations bundles them all into one aggregate.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def with_rules(frame: DataFrame, *, rules: Sequence[RowRule]) -> DataFrame:
 
 
 def row_expectations(rules: Sequence[RowRule]) -> list[Any]:
-    """A native expectation per rule."""
-    import great_expectations.expectations as gxe
+    """An expectation per rule."""
+    from retail_spark.quality.expectations import ExpectRowsToKeepRule
 
-    return [gxe.ExpectColumnValuesToNotBeNull(column=rule.column) for rule in rules]
+    return [ExpectRowsToKeepRule(column=rule.column) for rule in rules]
 
 
 def _named_in(sql: str, contract: Contract) -> tuple[str, ...]:

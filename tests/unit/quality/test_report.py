@@ -49,3 +49,11 @@ def test_expectation_rows_follow_the_contract_and_hold_no_example_row():
         "checked_at": CHECKED_AT,
     }
     assert "s1" not in str(rows)
+
+
+def test_rows_of_people_are_shown_but_not_part_of_what_is_recorded():
+    personal = CheckResult(NULL_CHECK, ("age",), "age > 0", False, 1, ("customer_id=ann, age=-1",), is_personal=True)
+    with pytest.raises(ContractError) as raised:
+        CheckReport("silver.people", 1, (personal,)).raise_if_failed()
+    assert "ann" not in raised.value.what
+    assert "customer_id=ann" in raised.value.fix
