@@ -10,7 +10,6 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
-from urllib.parse import unquote
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
@@ -27,7 +26,10 @@ _HEADER_BYTES = 1 << 18
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file as Spark names it (`uri`) and as every machine names it (`name`, relative to the input's base)."""
+    """A file as Spark is asked for it (`uri`, nothing in it escaped) and as every machine names it (`name`).
+
+    `name` is relative to the input's base.
+    """
 
     uri: str
     name: str
@@ -37,7 +39,7 @@ class SourceFile:
 
     @property
     def local(self) -> Path | None:
-        return Path(unquote(self.uri.removeprefix("file://"))) if self.uri.startswith("file:") else None
+        return Path("/" + self.uri.removeprefix("file:").lstrip("/")) if self.uri.startswith("file:") else None
 
 
 def full_path(spec: InputSpec, data_root: str) -> str:
@@ -109,7 +111,7 @@ def _local(path: str, base: str) -> list[SourceFile]:
 
 
 def _uri(file: Path) -> str:
-    return file.as_uri()
+    return f"file:{file}"
 
 
 def _remote(spark: SparkSession, path: str, base: str) -> list[SourceFile]:
@@ -121,7 +123,7 @@ def _remote(spark: SparkSession, path: str, base: str) -> list[SourceFile]:
     return [
         SourceFile(
             row["path"],
-            unquote(row["path"]).removeprefix(base).lstrip("/"),
+            row["path"].removeprefix(base).lstrip("/"),
             row["length"],
             str(row["modificationTime"]),
         )

@@ -28,6 +28,7 @@ FILE, H1, H2, MALFORMED, GROUP = "_rs_file", "_rs_h1", "_rs_h2", "_rs_malformed"
 META = (FILE, H1, H2, MALFORMED, GROUP)
 _ABSENT = "\u0000"
 _MARK = "\u0001"
+_UNESCAPED = re.compile(r"[A-Za-z0-9_./:@=,-]*")
 _AVRO_FIX = "add org.apache.spark:spark-avro_2.13:4.1.4 to spark.conf.spark.jars.packages"
 _NAMED_GROUP = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\((?!\?)|\(\?<(?P<name>[A-Za-z]\w*)>")
 
@@ -256,12 +257,16 @@ def _jdbc_options(spec: JdbcSpec) -> dict[str, str]:
 
 
 def _file_name(files: Sequence[SourceFile]) -> Column:
-    """The file's relative name. Where all addresses end in the name, cutting the base off is cheapest."""
-    bases = {file.uri.removesuffix(file.name) for file in files}
-    if len(bases) == 1 and all(file.uri.endswith(file.name) for file in files):
-        return F.substring("_metadata.file_path", len(bases.pop()) + 1, 1 << 20)
-    pairs = [F.lit(x) for file in files for x in (file.uri, file.name)]
-    return F.element_at(F.create_map(*pairs), F.col("_metadata.file_path"))
+    """The file's relative name: what stands behind the base in the address, which Spark escapes."""
+    address = F.col("_metadata.file_path")
+    if not all(_UNESCAPED.fullmatch(file.uri) for file in files):
+        address = F.url_decode(F.replace(address, F.lit("+"), F.lit("%2B")))
+    base = files[0].uri.removesuffix(files[0].name)
+    name = F.substring(address, len(base) + 1, 1 << 20)
+    if not base.startswith("file:"):
+        return name
+    long = f"file://{base.removeprefix('file:')}"  # Spark writes file:/a or file:///a, by version
+    return F.when(address.startswith(long), F.substring(address, len(long) + 1, 1 << 20)).otherwise(name)
 
 
 def _names(files: Sequence[SourceFile]) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
@@ -122,9 +121,9 @@ def _listed(frame: DataFrame) -> list[dict[str, object]]:
 def _file(path: object, length: object, changed: object, base: str) -> SourceFile:
     uri = str(path)
     if uri.startswith("file:"):
-        place = Path(unquote("/" + uri.removeprefix("file:").lstrip("/")))
-        return SourceFile(place.as_uri(), str(place.relative_to(base)), int(str(length)))
-    return SourceFile(uri, unquote(uri).removeprefix(base).lstrip("/"), int(str(length)), str(changed))
+        place = Path("/" + uri.removeprefix("file:").lstrip("/"))
+        return SourceFile(f"file:{place}", str(place.relative_to(base)), int(str(length)))
+    return SourceFile(uri, uri.removeprefix(base).lstrip("/"), int(str(length)), str(changed))
 
 
 def _pins(spark: SparkSession, mapping: SourceMapping, settings: Settings, batch: MicroBatch) -> tuple:  # type: ignore[type-arg]
