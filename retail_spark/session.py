@@ -129,7 +129,7 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
         "spark.sql.warehouse.dir": str(_beside(settings, "_warehouse")),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
-        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.databricks.delta.snapshotPartitions": "1",
         "spark.sql.legacy.createHiveTableByDefault": "false",
         "spark.port.maxRetries": "64",
     }

@@ -21,9 +21,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     home = tmp_path_factory.mktemp("session")
     settings = Settings(
         lake=LakeSettings(root=str(home / "lake")),
-        spark=SparkSettings(master="local[2]", shuffle_partitions=2, driver_memory="4g"),
+        # tiny data: compiling a plan costs more than running it (the demo in CI runs with the defaults)
+        spark=SparkSettings(master="local[2]", shuffle_partitions=2, conf={"spark.sql.codegen.wholeStage": "false"}),
     )
-    session = get_session(settings)
+    session = get_session(settings, fast_start=True)
     yield session
     session.stop()
 

@@ -88,13 +88,22 @@ def _upsert(lake: Lake, write: Write, run_id: str) -> None:
 
 
 def _replace_slice(lake: Lake, write: Write, run_id: str) -> None:
-    condition = slice_condition(write.slice)
+    frame, condition = write.contract.select(write.frame), slice_condition(write.slice)
+    if _is_new(lake, write.contract.table):
+        # nothing to replace yet: Delta's search for rows to delete would cost more than the write
+        refused = F.raise_error(F.lit(f"{write.contract.name}: a row is outside the slice {dict(write.slice)}"))
+        _append(lake, write.contract.table, frame.where(F.when(condition, True).otherwise(refused)), run_id, {})
+        return
     old = _beyond_kept(lake, write)
     if old is not None:
         condition = condition | (F.col("as_of") <= F.lit(old))
-    frame = write.contract.select(write.frame)
-    writer = frame.writeTo(lake.ref(write.contract.table)).option("userMetadata", run_id)
-    writer.overwrite(condition)
+    frame.writeTo(lake.ref(write.contract.table)).option("userMetadata", run_id).overwrite(condition)
+
+
+def _is_new(lake: Lake, table: TableName) -> bool:
+    """True for a table that was created and never written."""
+    newest = next(lake.commits(table))
+    return newest.version == 0 and newest.operation == "CREATE TABLE"
 
 
 def _beyond_kept(lake: Lake, write: Write) -> date | None:
@@ -110,10 +119,12 @@ def _beyond_kept(lake: Lake, write: Write) -> date | None:
 
 def _append_once(lake: Lake, write: Write, run_id: str) -> None:
     table = write.contract.table
-    epoch = _epoch(lake, table)
-    frame = write.contract.select(write.frame)
-    writer = frame.write.format("delta").mode("append").option("userMetadata", run_id)
-    writer = writer.option("txnAppId", f"{run_id}:{write.contract.name}:{epoch}").option("txnVersion", 1)
+    once = {"txnAppId": f"{run_id}:{write.contract.name}:{_epoch(lake, table)}", "txnVersion": "1"}
+    _append(lake, table, write.contract.select(write.frame), run_id, once)
+
+
+def _append(lake: Lake, table: TableName, frame: DataFrame, run_id: str, options: Mapping[str, str]) -> None:
+    writer = frame.write.format("delta").mode("append").option("userMetadata", run_id).options(**options)
     if lake.catalog:
         writer.saveAsTable(lake.ref(table))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,8 +47,8 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    yield House(spark, tmp_path_factory.mktemp("house") / "lake")
+def house(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> House:
+    return House(spark, tmp_path_factory.mktemp("house") / "lake")
 
 
 @pytest.mark.slow
