@@ -79,7 +79,7 @@ def assert_conserved(done: Done, rows: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(rows=ROWS, seed=st.integers(0, 1000), size=st.integers(15, 60))
 def test_every_row_is_accounted_for_and_order_changes_nothing(
     shop: Shop, rows: list[tuple[str, ...]], seed: int, size: int

@@ -66,25 +66,30 @@ def test_a_refused_batch_stays_untaken_until_it_is_mended_or_accepted(shop: Shop
 @pytest.mark.slow
 def test_batches_in_any_order_end_with_the_rows_of_one_batch(shop: Shop):
     files = {
-        "a.csv": "id,name,at\n1,old,2024-01-01\n2,two,2024-01-01\n",
-        "b.csv": "id,name,at\n1,new,2024-02-01\n3,three,2024-01-01\n",
-        "c.csv": "id,name,at\n1,mid,2024-01-15\n1,old,2024-01-01\n",
+        "a": "id,name,at\n1,old,2024-01-01\n2,two,2024-01-01\n",
+        "b": "id,name,at\n1,new,2024-02-01\n3,three,2024-01-01\n1,mid,2024-01-15\n",
+        "c": "id,name,at\n1,mid,2024-01-15\n1,old,2024-01-01\n",
     }
     ends = []
-    for source, order in (("abc", "abc"), ("cba", "cba"), ("bac", "bac")):
-        for name in order:
-            shop.put(f"{source}/{name}.csv", files[f"{name}.csv"])
-            inputs = {"lines": {"path": str(shop.folder / source)}}
-            tables = {"products": PRODUCTS["products"] | {"columns": PRODUCTS["products"]["columns"]}}
-            settings = shop.settings(tables, inputs=inputs, source=source, mode="incremental")
-            settings = settings.model_copy(
-                update={"lake": settings.lake.model_copy(update={"root": f"{shop.lake.root}_{source}"})}
+    for batches in (("abc",), ("ab", "c"), ("c", "b", "a")):
+        lake = f"{shop.lake.root}_{len(batches)}"
+        folder = f"in{len(batches)}"
+        for batch in batches:
+            for name in batch:
+                shop.put(f"{folder}/{name}.csv", files[name])
+            settings = shop.settings(
+                PRODUCTS, inputs={"lines": {"path": str(shop.folder / folder)}}, mode="incremental"
             )
-            run_job(JOB, settings, spark=shop.spark, progress=Progress("test", quiet=True))
-        root = f"{shop.lake.root}_{source}/silver"
-        kept = shop.spark.read.format("delta").load(f"{root}/products").select("product_id", "product_name", "row_hash")
-        bad = shop.spark.read.format("delta").load(f"{root}/products_quarantine").select("rule", "row_hash")
-        ends.append((sorted(map(tuple, kept.collect())), sorted(map(tuple, bad.collect()))))
+            moved = settings.model_copy(update={"lake": settings.lake.model_copy(update={"root": lake})})
+            run_job(JOB, moved, spark=shop.spark, progress=Progress("test", quiet=True))
+        kept = shop.spark.read.format("delta").load(f"{lake}/silver/products")
+        bad = shop.spark.read.format("delta").load(f"{lake}/silver/products_quarantine")
+        ends.append(
+            (
+                sorted(map(tuple, kept.select("product_id", "product_name", "row_hash").collect())),
+                sorted(map(tuple, bad.select("rule", "row_hash").collect())),
+            )
+        )
     assert ends[0] == ends[1] == ends[2]
     assert [name for _, name, _ in ends[0][0]] == ["new", "two", "three"]
     assert [rule for rule, _ in ends[0][1]] == ["key_conflict", "key_conflict"]
