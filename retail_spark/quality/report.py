@@ -113,7 +113,7 @@ def expectations_frame(
     spark: SparkSession, reports: Iterable[CheckReport], *, run_id: str, attempt: int, checked_at: datetime
 ) -> DataFrame:
     """One row per check, for append_once(EXPECTATIONS, ...)."""
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
     rows = expectation_rows(reports, run_id=run_id, attempt=attempt, checked_at=checked_at)
     maps = [dict(zip(EXPECTATIONS.names, row, strict=True)) for row in rows]

@@ -22,8 +22,6 @@ class Announcing(Progress):
             print("write", flush=True)
         with super().step(part, doing):
             yield
-        if part == "write":
-            print("written", flush=True)
 
 
 def main(root: str, mode: str, factor: str) -> None:
