@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from pyspark.sql import SparkSession
 
 from retail_spark.lake.store import Lake
 from retail_spark.session import get_session
 from retail_spark.settings import LakeSettings, Settings, SparkSettings
+
+# machines are shared: how long an example takes says nothing about the law
+hypothesis_settings.register_profile("house", deadline=None)
+hypothesis_settings.load_profile("house")
 
 DATA_ROOT = Path(os.environ.get("RETAIL_SPARK__DATA_ROOT", Path(__file__).parents[1] / ".." / "shared" / "data"))
 
