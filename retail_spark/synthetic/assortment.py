@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from retail_spark.synthetic.chance import Chance, cuts_of, label, one_of, shares_of
@@ -40,7 +41,7 @@ def to_stores(spark: SparkSession, *, world: World, chance: Chance) -> DataFrame
         label("S", number, 4).alias("store_id"),
         one_of(REGIONS, number % len(REGIONS)).alias("region"),
         one_of(FORMATS, kind).alias("format"),
-        (_choice(FORMAT_SIZE, kind) * chance.lognormal("store size", 0.3, number)).alias("store_size"),
+        _around_one(_choice(FORMAT_SIZE, kind) * chance.lognormal("store size", 0.3, number)).alias("store_size"),
         (_choice(FORMAT_PRICE, kind)).alias("price_index"),
         opens.cast("int").alias("opened_day"),
         closes.cast("int").alias("closed_day"),
@@ -114,7 +115,7 @@ def _with_demand(products: DataFrame, *, world: World, chance: Chance) -> DataFr
             "introduced_day": introduced.cast("int"),
             "ended_day": F.coalesce(ended, F.lit(world.days * 2)).cast("int"),
             "demand_class": demand_class,
-            "popularity": scale * chance.lognormal("popularity", 0.8, number),
+            "popularity": _around_one(scale * chance.lognormal("popularity", 0.8, number)),
             "units_per_line": F.lit(1.05) + F.lit(0.9) * chance.uniform("units per line", number),
             "yearly_trend": F.lit(0.12) * chance.normal("trend", number),
             "season_strength": F.lit(0.1) + F.lit(0.35) * chance.uniform("season", category),
@@ -148,6 +149,13 @@ def to_listings(stores: DataFrame, products: DataFrame, *, world: World, chance:
     listed = stores.crossJoin(F.broadcast(products.select(*_SOLD_BY))).where(is_listed)
     sized = listed.withColumn("lines_per_day", F.lit(world.lines_per_cell) * size).drop("store_size", "popularity")
     return sized.repartition(world.cell_partitions, "store_no", "product_no")
+
+
+def _around_one(weight: Column) -> Column:
+    """The weight over the mean weight. The sum is of whole numbers: exact, whatever the order of rows."""
+    whole = F.round(weight * 1e6).cast("bigint")
+    everyone = W.partitionBy(F.lit(0))
+    return whole * F.count(F.lit(1)).over(everyone) / F.sum(whole).over(everyone)
 
 
 def _choice(values: tuple[float, ...], index: Column) -> Column:

@@ -30,7 +30,9 @@ Frames = dict[Contract, DataFrame]
 def synthetic(run: Run, settings: JobSettings) -> Outcome:
     """Make the retailer of the settings and the seed; it replaces the earlier one of the same name."""
     world, chance = World.of(settings), Chance(run.seed)
-    frames = shops(run.spark, world, chance) | web(run.spark, world, chance) | purchasing(run.spark, world, chance)
+    frames = shops(run, world, chance)
+    frames |= web(run, frames[contracts.TRUE_PRODUCTS], frames[contracts.TRUE_CUSTOMERS], world, chance)
+    frames |= purchasing(run.spark, world, chance)
     bad = {fault.table for fault in faults.FAULTS}
     for contract in bad:
         rows = faults.to_bad_rows(run.spark, contract, world=world, chance=chance)
@@ -38,7 +40,7 @@ def synthetic(run: Run, settings: JobSettings) -> Outcome:
     frames[contracts.TRUE_BAD_ROWS] = faults.to_true_bad_rows(run.spark, world=world)
     tables = {contract: _named(contract, frames[contract], settings.retailer) for contract in JOB.writes}
     with run.progress.step("sales", "making sales"):
-        sales = run.stage("till_lines", tables[contracts.RAW_SALES])
+        sales = run.stage("made_sales", tables[contracts.RAW_SALES])
     tables[contracts.RAW_SALES] = sales
     return Outcome(
         tables=tuple(
@@ -49,14 +51,18 @@ def synthetic(run: Run, settings: JobSettings) -> Outcome:
     )
 
 
-def shops(spark: SparkSession, world: World, chance: Chance) -> Frames:
-    """Stores, products, customers, prices, stock and sales."""
-    stores = assortment.to_stores(spark, world=world, chance=chance)
-    products = assortment.to_products(spark, world=world, chance=chance)
-    customers = shoppers.to_customers(spark, world=world, chance=chance)
-    days = calendar.to_days(spark, world=world)
+def shops(run: Run, world: World, chance: Chance) -> Frames:
+    """Stores, products, customers, prices, stock and sales.
+
+    What several tables are made of is staged: planning it anew for each costs more than reading it.
+    """
+    spark = run.spark
+    stores = run.stage("made_stores", assortment.to_stores(spark, world=world, chance=chance))
+    products = run.stage("made_products", assortment.to_products(spark, world=world, chance=chance))
+    customers = run.stage("made_customers", shoppers.to_customers(spark, world=world, chance=chance))
+    days = run.stage("made_days", calendar.to_days(spark, world=world))
     listings = assortment.to_listings(stores, products, world=world, chance=chance)
-    weeks = demand.to_price_weeks(listings, world=world, chance=chance)
+    weeks = run.stage("made_weeks", demand.to_price_weeks(listings, world=world, chance=chance))
     cells = demand.to_cells(weeks, days, world=world, chance=chance)
     tickets = shoppers.to_tickets(customers, world=world)
     bought = demand.to_lines(cells, chance=chance).transform(
@@ -77,16 +83,14 @@ def shops(spark: SparkSession, world: World, chance: Chance) -> Frames:
     }
 
 
-def web(spark: SparkSession, world: World, chance: Chance) -> Frames:
+def web(run: Run, products: DataFrame, customers: DataFrame, world: World, chance: Chance) -> Frames:
     """The web shop's events and the weekly mail."""
-    products = assortment.to_products(spark, world=world, chance=chance)
-    customers = shoppers.to_customers(spark, world=world, chance=chance)
-    visitors = clicks.to_visitors(spark, customers, world=world, chance=chance)
+    visitors = clicks.to_visitors(run.spark, customers, world=world, chance=chance)
     visits = clicks.to_visits(visitors, world=world, chance=chance)
-    events = clicks.to_events(visits, products, world=world, chance=chance)
+    events = run.stage("made_events", clicks.to_events(visits, products, world=world, chance=chance))
     return {
         contracts.RAW_EVENTS: clicks.to_event_log(events, world=world, chance=chance),
-        contracts.RAW_EXPOSURES: exposures.to_exposures(spark, world=world, chance=chance),
+        contracts.RAW_EXPOSURES: exposures.to_exposures(run.spark, world=world, chance=chance),
         contracts.TRUE_SESSIONS: clicks.to_true_sessions(events),
     }
 

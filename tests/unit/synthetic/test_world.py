@@ -37,9 +37,9 @@ def test_pools_hold_some_twenty_customers_of_a_store(size: str) -> None:
     assert world.slots >= 8 * in_a_pool
 
 
-def test_true_demand_is_written_unless_large_or_asked_for() -> None:
-    assert World.of(JobSettings(size="small")).writes_demand
-    assert not World.of(JobSettings(size="large")).writes_demand
+def test_true_demand_is_written_if_tiny_or_asked_for() -> None:
+    assert World.of(JobSettings(size="tiny")).writes_demand
+    assert not World.of(JobSettings(size="small")).writes_demand
     assert World.of(JobSettings(size="large", demand=True)).writes_demand
 
 
