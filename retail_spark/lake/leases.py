@@ -20,14 +20,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pyspark.errors import PySparkException
-
 from retail_spark.errors import LeaseHeldError
 from retail_spark.lake.contracts import DOUBLE, LONG, STRING, Column, Contract
 from retail_spark.lake.store import Lake, text_literal
 
 BEAT_SECONDS = 10.0
 SILENT_SECONDS = 60.0
+_TRIES = 5
 
 LEASES = Contract(
     "ops.leases",
@@ -205,6 +204,10 @@ class _Files:
             return None
 
 
+def _is_conflict(error: Exception) -> bool:
+    return "DELTA_CONCURRENT" in str(error)
+
+
 class _Table:
     """Leases as rows: an UPDATE that raced another one is refused by Delta, so at most one taker wins."""
 
@@ -213,6 +216,7 @@ class _Table:
         self._lake = lake
         self._ref = lake.ref(LEASES.table)
         self._name = name
+        self._one_at_a_time = threading.Lock()
 
     def take(self, me: Holder) -> Holder | None:
         holder = self._read()
@@ -228,8 +232,8 @@ class _Table:
                 f"host = {text_literal(me.host)}, pid = {me.pid}L, started = {me.started}D, beat = {me.beat}D "
                 f"WHEN NOT MATCHED THEN INSERT (name, token, host, pid, started, beat) VALUES (s.name, {values})"
             ).collect()
-        except PySparkException as error:
-            if "CONCURRENT" not in str(error).upper():
+        except Exception as error:  # as in _update
+            if not _is_conflict(error):
                 raise
         now = self._read()
         return None if now is not None and now.token == me.token else now
@@ -241,9 +245,18 @@ class _Table:
         self._update(me, "token = ''")
 
     def _update(self, me: Holder, change: str) -> bool:
+        """Changes our row; tried again when another lease's update came between. False when it is ours no more."""
         mine = f"name = {text_literal(self._name)} AND token = {text_literal(me.token)}"
-        changed = self._lake.spark.sql(f"UPDATE {self._ref} SET {change} WHERE {mine}").collect()
-        return bool(changed and changed[0][0] == 1)
+        for tries_left in range(_TRIES - 1, -1, -1):
+            try:
+                with self._one_at_a_time:
+                    changed = self._lake.spark.sql(f"UPDATE {self._ref} SET {change} WHERE {mine}").collect()
+                return bool(changed and changed[0][0] == 1)
+            except Exception as error:  # classic Spark passes Delta's conflict through py4j, Connect as its own
+                if not _is_conflict(error) or tries_left == 0:
+                    raise
+                time.sleep(0.2)
+        return False
 
     def _read(self) -> Holder | None:
         rows = self._lake.read(LEASES.table).where(f"name = {text_literal(self._name)}").collect()

@@ -51,6 +51,8 @@ def quiet_mlflow() -> Any:
         retries.setLevel(logging.ERROR)
     import mlflow
 
+    # the environment speaks only to an import that comes after: someone may have been first
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
     return mlflow
 
 

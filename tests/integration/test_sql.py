@@ -87,6 +87,6 @@ def test_the_command_prints_the_result_and_nothing_else(filled: Lake) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "id,value\na,1.0\n", "")
     wrong = subprocess.run([*command, "SELECT 1 FROM silver.absent"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 3
-    assert "silver.absent" in wrong.stderr
+    assert "`silver`.`absent` cannot be found" in wrong.stderr
     assert json.loads(wrong.stdout)["exit_code"] == 3
     assert Path(filled.root, "_logs", "spark.log").exists()
