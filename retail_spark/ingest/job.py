@@ -139,7 +139,7 @@ def _settle(run: Run, table: Table) -> Table:
     previous = before_run(run, table.contract)
     stored = previous.where(F.col("source") == table.source)
     table = settled(run, table, stored=stored, previous=previous)
-    return known_losers(run, table, before_run(run, quarantine_of(table.contract)))
+    return known_losers(run, table, quarantine=before_run(run, quarantine_of(table.contract)), stored=stored)
 
 
 def _writes(table: Table, where: Contract, quarantine: DataFrame, *, is_batch: bool) -> list[Write]:

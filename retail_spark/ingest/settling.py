@@ -121,11 +121,12 @@ def settled(run: Run, table: Table, *, stored: DataFrame | None, previous: DataF
     return replace(table, superseded=stored.join(won, _all(is_same), "left_semi"))
 
 
-def known_losers(run: Run, table: Table, quarantine: DataFrame) -> Table:
-    """Losers that an earlier batch has quarantined already count as exact duplicates."""
+def known_losers(run: Run, table: Table, *, quarantine: DataFrame, stored: DataFrame) -> Table:
+    """Losers that an earlier batch has quarantined, or stored, already count as exact duplicates."""
     if table.losers is None:
         return table
-    known = quarantine.where((F.col("source") == table.source) & (F.col("rule") == CONFLICT)).select("row_hash")
+    refused = quarantine.where((F.col("source") == table.source) & (F.col("rule") == CONFLICT))
+    known = refused.select("row_hash").union(stored.select("row_hash"))
     named = table.losers.join(table.stage.select(ID, table.row_hash.alias("row_hash")), ID, "inner")
     is_known = (F.col(KIND) == CONFLICT) & F.col("_rs_seen").isNotNull()
     seen = known.distinct().withColumn("_rs_seen", F.lit(True))
