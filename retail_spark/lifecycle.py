@@ -257,6 +257,8 @@ class Life:
                 champion_version=run.champion.version if run.champion is not None else None,
             )
             registered = self.registry.record(about, outcome.model, metrics=outcome.metrics, figures=outcome.figures)
+            if outcome.trials:
+                self.registry.log_trials(about, outcome.trials)
         verdict = decide(
             outcome.model.gate,
             tolerance=self.settings.gate.tolerance,
@@ -284,11 +286,12 @@ class Life:
             if filled:
                 frame = frame.withColumn(name, F.lit(value))
         frame = write.contract.select(frame)
+        name = "_".join(write.contract.table.parts)  # behind out_: a job names its own stages as it likes
         if not write.staged:
-            frame = run.stage("_".join(write.contract.table.parts), frame)
+            frame = run.stage(f"out_{name}", frame)
         delete = write.delete
         if delete is not None:
-            delete = run.stage(f"{'_'.join(write.contract.table.parts)}_delete", delete.select(*write.contract.key))
+            delete = run.stage(f"out_{name}_delete", delete.select(*write.contract.key))
         return replace(write, frame=frame, slice=slice_, delete=delete)
 
     def _checked(self, row: AttemptRow, staged: Sequence[Write]) -> list[CheckReport]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
@@ -124,6 +124,8 @@ class Outcome:
     model: Candidate | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict)
     """File name -> figure, logged with the model's run."""
+    trials: Sequence[Mapping[str, Mapping[str, Any]]] = ()
+    """What was tried before the candidate ({"params": ..., "metrics": ...}), each logged as a child run."""
 
 
 JobFunction = Callable[[Run, Any], Outcome]

@@ -37,12 +37,13 @@ def to_truth(test: DataFrame, history: DataFrame) -> DataFrame:
     return marked.select("customer_id", "product_id", F.coalesce("_is_new", F.lit(True)).alias("is_new"))
 
 
-def to_customer_metrics(lists: DataFrame, truth: DataFrame, *, only_new: bool, k: int) -> DataFrame:
+def to_customer_metrics(lists: DataFrame, truth: DataFrame, *, relevance: str, k: int) -> DataFrame:
     """One row per (list, customer_id) of every customer with a relevant product: METRICS at k.
 
-    `only_new` counts as relevant what the customer had not bought before. A customer without a hit scores 0.
+    `relevance` says which products of the truth count: any, new (not bought before) or repeat (bought before). A
+    customer without a hit scores 0.
     """
-    relevant = truth.where("is_new") if only_new else truth
+    relevant = truth if relevance == "any" else truth.where("is_new" if relevance == "new" else "NOT is_new")
     people = relevant.groupBy("customer_id").agg(F.count(F.lit(1)).alias("relevant"))
     by_rank = W.partitionBy("list", "customer_id").orderBy("rank")
     found = lists.where(F.col("rank") <= k).join(relevant, ["customer_id", "product_id"], how="inner")
@@ -138,13 +139,69 @@ def poisson_weights(keys: npt.NDArray[np.int64], *, replicates: int) -> npt.NDAr
     return np.hstack([np.ones((len(keys), 1)), counts.astype(np.float64)])
 
 
-def to_coverage(lists: DataFrame, products: DataFrame) -> DataFrame:
-    """One row per list: `coverage`, the share of all products that are in at least one list."""
-    catalogue = products.agg(F.count(F.lit(1)).alias("_products"))
-    shown = lists.groupBy("list").agg(F.count_distinct("product_id").alias("_shown"))
-    return shown.crossJoin(F.broadcast(catalogue)).select(
-        "list", (F.col("_shown") / F.col("_products")).alias("coverage")
+def to_cold_truth(test: DataFrame, history: DataFrame) -> DataFrame:
+    """As `to_truth`, for customers without any purchase in the training history."""
+    warm = history.select("customer_id").distinct()
+    seen = history.select("product_id").distinct()
+    pairs = test.select("customer_id", "product_id").distinct()
+    cold = pairs.join(warm, "customer_id", how="left_anti").join(seen, "product_id", how="left_semi")
+    return cold.withColumn("is_new", F.lit(True))
+
+
+def to_spread(lists: DataFrame, products: DataFrame, *, customers: int) -> DataFrame:
+    """One row per list, on what it shows of all products.
+
+    coverage: share of all products that are in at least one list; gini: of the times each product is shown, 0 when
+    all are shown alike (products never shown included); novelty: mean of -log2(buyers / customers) over what is
+    shown (Zhou et al. 2010); popularity_share: share of what is shown that is among the 1 % best sold.
+    """
+    goods = products.select("product_id", "buyers")
+    counted = goods.agg(F.count(F.lit(1)).alias("_n"), F.percentile_approx("buyers", 0.99, 10_000).alias("_top"))
+    shown = lists.groupBy("list", "product_id").agg(F.count(F.lit(1)).alias("_shown"))
+    every = lists.select("list").distinct().crossJoin(goods).join(shown, ["list", "product_id"], how="left")
+    filled = every.fillna(0, ["_shown"]).crossJoin(F.broadcast(counted))
+    # with x sorted upwards, gini = sum((2 i - n - 1) x_i) / (n sum(x)); equal x may come in any order
+    place = F.row_number().over(W.partitionBy("list").orderBy("_shown", "product_id"))
+    surprise = -F.log2(F.least(F.greatest("buyers", F.lit(1.0)) / F.lit(float(max(customers, 1))), F.lit(1.0)))
+    return (
+        filled.withColumn("_place", place)
+        .groupBy("list")
+        .agg(
+            (F.count_if(F.col("_shown") > 0) / F.max("_n")).alias("coverage"),
+            (F.sum((2 * F.col("_place") - F.col("_n") - 1) * F.col("_shown")) / (F.max("_n") * F.sum("_shown"))).alias(
+                "gini"
+            ),
+            (F.sum(surprise * F.col("_shown")) / F.sum("_shown")).alias("novelty"),
+            (F.sum(F.when(F.col("buyers") >= F.col("_top"), F.col("_shown")).otherwise(0)) / F.sum("_shown")).alias(
+                "popularity_share"
+            ),
+        )
     )
+
+
+def to_coverage_curve(lists: DataFrame, products: DataFrame, *, k: int) -> DataFrame:
+    """One row per (list, rank) up to k: coverage, the share of all products that are on this rank or a better one."""
+    catalogue = products.agg(F.count(F.lit(1)).alias("_n"))
+    best = lists.groupBy("list", "product_id").agg(F.min("rank").alias("_best"))
+    ranks = lists.sparkSession.range(1, k + 1).select(F.col("id").cast("int").alias("rank"))
+    within = best.join(F.broadcast(ranks), F.col("_best") <= F.col("rank"), how="inner")
+    return (
+        within.groupBy("list", "rank")
+        .agg(F.count(F.lit(1)).alias("_shown"))
+        .crossJoin(F.broadcast(catalogue))
+        .select("list", "rank", (F.col("_shown") / F.col("_n")).alias("coverage"))
+    )
+
+
+def to_activity_deciles(per_customer: DataFrame, history: DataFrame) -> DataFrame:
+    """One row per (list, decile), 1 for the customers with fewest orders: mean ndcg and customers."""
+    orders = history.groupBy("customer_id").agg(F.sum("orders").alias("_orders"))
+    active = per_customer.join(orders, "customer_id", how="inner")
+    tenths = [at / 10 for at in range(1, 10)]
+    bounds = active.agg(F.percentile_approx("_orders", tenths, 10_000).alias("_bounds"))
+    below = F.size(F.filter("_bounds", lambda bound: bound < F.col("_orders")))
+    marked = active.crossJoin(F.broadcast(bounds)).withColumn("decile", below + 1)
+    return marked.groupBy("list", "decile").agg(F.avg("ndcg").alias("ndcg"), F.count(F.lit(1)).alias("customers"))
 
 
 def _gain(rank: Column) -> Column:

@@ -23,7 +23,7 @@ class Factors:
 
 
 def learn_factors(history: DataFrame, *, recipe: Recipe, seed: int, checkpoint_interval: int) -> Factors:
-    """Implicit ALS on the decayed orders of (customer_no, product_no).
+    """ALS on the `rating` of (customer_no, product_no), implicit unless the recipe says explicit.
 
     ALS adds in the order in which rows arrive. Rows are therefore cut by customer block, the unit that ALS itself
     shuffles by, and sorted inside, so that every one of its blocks is filled from one sorted partition. Raises
@@ -32,13 +32,13 @@ def learn_factors(history: DataFrame, *, recipe: Recipe, seed: int, checkpoint_i
     if recipe.iterations >= checkpoint_interval:
         check_checkpoints(history.sparkSession)
     block = F.pmod(F.col("customer_no"), F.lit(recipe.blocks))
-    rating = F.col("decayed").cast("float").alias("rating")
+    rating = F.col("rating").cast("float").alias("rating")
     ratings = history.select("customer_no", "product_no", rating).repartition(recipe.blocks, block)
     als = ALS(
         userCol="customer_no",
         itemCol="product_no",
         ratingCol="rating",
-        implicitPrefs=True,
+        implicitPrefs=not recipe.is_explicit,
         rank=recipe.rank,
         maxIter=recipe.iterations,
         regParam=recipe.reg_param,

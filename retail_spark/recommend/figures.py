@@ -25,3 +25,27 @@ def rivals_figure(means: Means, *, lists: Sequence[str], k: int) -> Figure:
         panel.set_title(f"list {own}: {max(means.customers[name] for name in rivals):,} customers")
         panel.set_xlabel(f"nDCG@{k}")
     return figure
+
+
+def coverage_figure(points: Sequence[tuple[str, int, float]]) -> Figure:
+    """Share of all products that are on a rank or a better one, by (list, rank, share)."""
+    return _lines(points, x="rank", y="share of all products shown")
+
+
+def deciles_figure(points: Sequence[tuple[str, int, float]], *, k: int) -> Figure:
+    """Mean nDCG@k by tenth of customers, 1 for those with fewest orders before, by (list, decile, mean)."""
+    return _lines(points, x="tenth of customers by orders before", y=f"nDCG@{k}")
+
+
+def _lines(points: Sequence[tuple[str, int, float]], *, x: str, y: str) -> Figure:
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    panel = figure.subplots()
+    for name in dict.fromkeys(point[0] for point in points):
+        own = [(at, value) for other, at, value in points if other == name]
+        panel.plot(*zip(*own, strict=True), marker="o", markersize=3, label=name.partition("/")[0])
+    panel.set_xlabel(x)
+    panel.set_ylabel(y)
+    panel.set_ylim(bottom=0)
+    if points:
+        panel.legend()
+    return figure

@@ -2,227 +2,277 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from importlib.resources import files
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import CUSTOMERS, SALES
-from retail_spark.errors import InputError
+from retail_spark.canonical import CUSTOMERS, EXPOSURES, INVENTORY, PRODUCTS, SALES, STORES
+from retail_spark.errors import InputError, UsageError
+from retail_spark.lake.contracts import Contract
 from retail_spark.lake.writers import Write, replace_slice
-from retail_spark.recommend.contracts import LISTS, RECOMMENDATIONS
-from retail_spark.recommend.evaluate import Means, to_coverage, to_customer_metrics, to_means, to_truth
-from retail_spark.recommend.figures import rivals_figure
-from retail_spark.recommend.learning import (
-    FALLBACK_ALL,
-    FALLBACK_DISCOVER,
-    PERSONAL_BASELINE,
-    POPULAR_BASELINE,
-    Learned,
-    count,
-    learn,
+from retail_spark.recommend.candidates import only_allowed, only_in_range, to_margins, to_stocked
+from retail_spark.recommend.choosing import choose
+from retail_spark.recommend.coldstart import (
+    to_content_neighbours,
     to_default_list,
-    with_factors,
+    to_lent_factors,
+    to_place_lists,
+    with_explored,
     with_strangers,
 )
-from retail_spark.recommend.model import Recipe
+from retail_spark.recommend.contracts import (
+    CUSTOMER_NUMBERS,
+    LISTS,
+    PRODUCT_NUMBERS,
+    RECOMMENDATIONS,
+    SIMILAR_PRODUCTS,
+)
+from retail_spark.recommend.factors import Factors
+from retail_spark.recommend.learning import FALLBACK_ALL, FALLBACK_DISCOVER, Data, Learned, count, learn
+from retail_spark.recommend.measuring import HeldOut, measure, rival_recipe, wanted_of
 from retail_spark.recommend.packing import ModelFiles, to_served
 from retail_spark.recommend.ranking import Wanted
 from retail_spark.recommend.settings import JobSettings
-from retail_spark.recommend.transforms import only_purchases
-from retail_spark.registry.gates import Gate, Verdict
+from retail_spark.recommend.similar import to_similar
+from retail_spark.recommend.transforms import only_purchases, to_lines, to_numbers
+from retail_spark.registry.gates import Verdict
 from retail_spark.registry.models import Candidate
 from retail_spark.run import Job, Outcome, Run, job
 
+Maker = tuple[Learned, tuple[Wanted, ...]]
+
 
 def recommend(run: Run, settings: JobSettings) -> Outcome:
-    """Learns on the purchases before the held-out window, measures on it, and refits up to as_of.
+    """Chooses on a nested window, measures on the held-out one after it, and refits up to as_of.
 
     Raises InputError when no sale can be learned from. A log that is too small to measure anything on is no error:
     then nothing is registered, and the baseline makes the lists.
     """
-    sales = run.read(SALES)
-    with run.progress.step("purchases"):
-        purchases = run.stage("purchases", sales.transform(only_purchases))
-        first, last = _span(purchases, run=run)
+    data = _data(run, settings)
+    first, last = _span(data)
     cut = last - timedelta(days=settings.test_days)
-    held_out = None if cut < first else measure(run, purchases, cut=cut, settings=settings)
+    choice = choose(data, cut=cut, first=first)
+    held_out = None if cut < first else measure(data, cut=cut, recipe=choice.recipe)
     if held_out is None:
         run.progress.note("the log is too short or too small to measure on: the baseline makes the lists")
-        return Outcome(tables=_tables(run, sales, _baseline(run, purchases, settings), settings=settings))
-    recipe = settings.recipe()
+        return Outcome(tables=_tables(data, _baseline(data)))
     with run.progress.step("refit"):
-        learned = learn(run, purchases, until=run.as_of, recipe=recipe, settings=settings, name="final")
-    makers: dict[str, Callable[[], tuple[Learned, tuple[Wanted, ...]]]] = {
-        "candidate": lambda: (learned, wanted_of(recipe)),
-        "champion": lambda: _champion(run, purchases, learned, settings=settings),
-        "baseline": lambda: _baseline(run, purchases, settings),
+        learned = learn(data, until=run.as_of, recipe=choice.recipe, name="final")
+    makers: dict[str, Callable[[], Maker]] = {
+        "candidate": lambda: (learned, wanted_of(choice.recipe, quota=settings.max_per_category)),
+        "champion": lambda: _champion(data, learned),
+        "baseline": lambda: _baseline(data),
     }
-
-    def tables(verdict: Verdict) -> tuple[Write, ...]:
-        return _tables(run, sales, makers[verdict.scorer](), settings=settings)
-
     with run.progress.step("pack"):
         model = _candidate(learned, held_out, settings=settings)
-    figures = {"ndcg.png": rivals_figure(held_out.means, lists=LISTS, k=settings.metric_k)}
-    return Outcome(tables=tables, metrics=held_out.metrics(), model=model, figures=figures)
+    return Outcome(
+        tables=lambda verdict: _tables(data, makers[verdict.scorer](), verdict=verdict),
+        metrics=held_out.metrics(),
+        model=model,
+        figures=held_out.figures,
+        trials=choice.trials,
+    )
 
 
 JOB: Job = job(
-    "recommend", settings=JobSettings, reads=(SALES,), optional=(CUSTOMERS,), writes=(RECOMMENDATIONS,), learns=True
+    "recommend",
+    settings=JobSettings,
+    reads=(SALES,),
+    optional=(CUSTOMERS, PRODUCTS, STORES, INVENTORY, EXPOSURES),
+    writes=(RECOMMENDATIONS, SIMILAR_PRODUCTS, CUSTOMER_NUMBERS, PRODUCT_NUMBERS),
+    learns=True,
 )(recommend)
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """What the held-out window says of every list/rival, such as all/candidate: means, and coverage of the range."""
-
-    means: Means
-    coverage: Mapping[str, float]
-    k: int
-
-    def metrics(self) -> dict[str, float]:
-        """Flat names: ndcg_at_10 (list all, candidate), ndcg_at_10_discover, ndcg_at_10_popular, ..."""
-        found: dict[str, float] = {}
-        for name, values in self.means.means.items():
-            found |= {f"{metric}_at_{self.k}{_ending(name)}": value for metric, value in values.items()}
-            found[f"coverage{_ending(name)}"] = self.coverage[name]
-        for own in LISTS:
-            name = f"{own}/candidate"
-            low, high = self.means.interval(name)
-            found |= {f"ndcg_at_{self.k}{_ending(name)}_low": low, f"ndcg_at_{self.k}{_ending(name)}_high": high}
-            found[f"test_customers{_ending(name)}"] = float(self.means.customers[name])
-        return found
-
-    def gate(self) -> Gate:
-        """The gate on nDCG of list all: against recent popularity and personal frequency, and the champion."""
-        means, own, champion = self.means, "all/candidate", "all/champion"
-        has_champion = champion in means.means
-        return Gate(
-            metric=f"ndcg_at_{self.k}",
-            score=means.means[own]["ndcg"],
-            baselines={name: means.difference(own, f"all/{name}") for name in ("popular", "personal")},
-            champion=means.difference(own, champion) if has_champion else None,
-            champion_score=means.means[champion]["ndcg"] if has_champion else None,
-        )
+def _data(run: Run, settings: JobSettings) -> Data:
+    with run.progress.step("purchases"):
+        lines = run.stage("lines", run.read(SALES).transform(to_lines))
+        catalogue = run.read(PRODUCTS) if run.has(PRODUCTS) else None
+        products = lines.select("product_id")
+        if catalogue is not None:
+            products = products.union(catalogue.select("product_id"))
+        customers = _numbers(run, CUSTOMER_NUMBERS, lines.select("customer_id").distinct())
+        numbers = _numbers(run, PRODUCT_NUMBERS, products.distinct())
+        return Data(run, settings, lines, customers, numbers, catalogue)
 
 
-def measure(
-    run: Run, purchases: DataFrame, *, cut: date, settings: JobSettings, others: Sequence[Wanted] = ()
-) -> HeldOut | None:
-    """Learns up to the end of `cut` and ranks all products for who bought after it; None when too few did.
-
-    `others` are further blends to compare, named `all/<rival>` or `discover/<rival>`.
-    """
-    recipe, k = settings.recipe(), settings.metric_k
-    with run.progress.step("count"):
-        counted = count(run, purchases, until=cut, recipe=recipe, name="test")
-        test = purchases.where(F.col("day") > F.lit(cut))
-        truth = run.stage("truth", to_truth(test, counted.history))
-        warm = truth.agg(
-            F.count_distinct("customer_id").alias("all"),
-            F.count_distinct(F.when(F.col("is_new"), F.col("customer_id"))).alias("discover"),
-        ).collect()[0]
-    if min(warm["all"], warm["discover"]) < settings.min_test_customers:
-        return None
-    with run.progress.step("train"):
-        learned = with_factors(counted, seed=run.seed, settings=settings)
-    rivals = (
-        *wanted_of(recipe, rival="candidate"),
-        Wanted("all/popular", POPULAR_BASELINE, only_new=False),
-        Wanted("all/personal", PERSONAL_BASELINE, only_new=False),
-        Wanted("discover/popular", POPULAR_BASELINE, only_new=True),
-        *others,
-    )
-    with run.progress.step("evaluate"):
-        lists = learned.lists(rivals, k=k, settings=settings)
-        rival = _rival_recipe(run, recipe)
-        if rival is not None:
-            other = learn(run, purchases, until=cut, recipe=rival, settings=settings, name="rival")
-            lists = lists.unionByName(other.lists(wanted_of(rival, rival="champion"), k=k, settings=settings))
-        return _compared(run, run.stage("test_lists", lists), truth, counted.products, settings=settings)
+def _numbers(run: Run, contract: Contract, ids: DataFrame) -> DataFrame:
+    key, number = contract.names[:2]
+    numbered = to_numbers(ids, known=run.previous(contract).select(key, number), key=key, number=number)
+    return run.stage("_".join(contract.table.parts), numbered)
 
 
-def wanted_of(recipe: Recipe, *, rival: str = "") -> tuple[Wanted, ...]:
-    """The two lists of a recipe; named `all/<rival>` and `discover/<rival>` where several are compared."""
-    ending = f"/{rival}" if rival else ""
-    return (
-        Wanted(f"all{ending}", recipe.all, only_new=False),
-        Wanted(f"discover{ending}", recipe.discover, only_new=True),
-    )
-
-
-def _rival_recipe(run: Run, recipe: Recipe) -> Recipe | None:
-    """The champion's recipe when it is another one: the same recipe on the same window differs by nothing."""
-    if run.champion is None:
-        return None
-    theirs = Recipe.from_json(run.champion.recipe)
-    return None if theirs == recipe else theirs
-
-
-def _compared(run: Run, lists: DataFrame, truth: DataFrame, products: DataFrame, *, settings: JobSettings) -> HeldOut:
-    """Metrics of every rival of both lists; a champion of the same recipe stands there as the candidate's equal."""
-    of_list = {name: lists.where(F.col("list").startswith(f"{name}/")) for name in LISTS}
-    rows = [
-        to_customer_metrics(of_list[name], truth, only_new=name == "discover", k=settings.metric_k) for name in LISTS
-    ]
-    means = to_means(rows[0].unionByName(rows[1]), replicates=settings.replicates, seed=run.seed)
-    coverage = {
-        row["list"]: float(row["coverage"]) for row in to_coverage(lists, products).collect()
-    }  # one row a rival
-    if run.champion is not None and "all/champion" not in means.means:
-        for name in LISTS:
-            means = means.with_equal(f"{name}/champion", of=f"{name}/candidate")
-            coverage[f"{name}/champion"] = coverage[f"{name}/candidate"]
-    return HeldOut(means, coverage, settings.metric_k)
-
-
-def _span(purchases: DataFrame, *, run: Run) -> tuple[date, date]:
+def _span(data: Data) -> tuple[date, date]:
     """First and last day of purchases. Raises InputError when there are none."""
-    row = purchases.agg(F.min("day").alias("first"), F.max("day").alias("last")).collect()[0]
+    bought = data.lines.where(F.col("bought") > 0)
+    row = bought.agg(F.min("day").alias("first"), F.max("day").alias("last")).collect()[0]
     if row["first"] is None:
         raise InputError(
-            f"{SALES.name} holds no purchase of a known customer up to {run.as_of}.",
+            f"{SALES.name} holds no purchase of a known customer up to {data.run.as_of}.",
             fix="map customer_id, quantity (> 0) and unit_price (> 0) in the source, or use a later --as-of",
         )
     return row["first"], row["last"]
 
 
-def _champion(
-    run: Run, purchases: DataFrame, learned: Learned, *, settings: JobSettings
-) -> tuple[Learned, tuple[Wanted, ...]]:
+def _champion(data: Data, learned: Learned) -> Maker:
     """The champion's recipe, learned on this run's own purchases: its stored factors do not know new customers."""
-    theirs = _rival_recipe(run, learned.recipe)
+    quota = data.settings.max_per_category
+    theirs = rival_recipe(data, learned.recipe)
     if theirs is None:
-        return learned, wanted_of(learned.recipe)
-    again = learn(run, purchases, until=run.as_of, recipe=theirs, settings=settings, name="champion")
-    return again, wanted_of(theirs)
+        return learned, wanted_of(learned.recipe, quota=quota)
+    return learn(data, until=data.run.as_of, recipe=theirs, name="champion"), wanted_of(theirs, quota=quota)
 
 
-def _baseline(run: Run, purchases: DataFrame, settings: JobSettings) -> tuple[Learned, tuple[Wanted, ...]]:
+def _baseline(data: Data) -> Maker:
     """Decayed personal frequency and recent popularity: what needs no model."""
-    counted = count(run, purchases, until=run.as_of, recipe=settings.recipe(), name="baseline")
-    wanted = (Wanted("all", FALLBACK_ALL, only_new=False), Wanted("discover", FALLBACK_DISCOVER, only_new=True))
-    return counted, wanted
-
-
-def _tables(
-    run: Run, sales: DataFrame, maker: tuple[Learned, tuple[Wanted, ...]], *, settings: JobSettings
-) -> tuple[Write, ...]:
-    """gold.recommendations for every customer in sales or silver.customers, and for strangers."""
-    learned, wanted = maker
-    known = sales.select("customer_id").where(F.col("customer_id").isNotNull())
-    if run.has(CUSTOMERS):
-        known = known.union(run.read(CUSTOMERS).select("customer_id"))
-    lists = learned.lists(wanted, k=settings.k, settings=settings)
-    rows = lists.transform(
-        with_strangers, known=known, default=to_default_list(learned.products, k=settings.k), names=LISTS
+    counted = count(data, until=data.run.as_of, recipe=data.settings.recipe(), name="baseline")
+    quota = data.settings.max_per_category
+    return counted, (
+        Wanted("all", FALLBACK_ALL, only_new=False, quota=quota),
+        Wanted("discover", FALLBACK_DISCOVER, only_new=True, quota=quota),
     )
-    whole = rows.withColumn("store_id", F.lit(None).cast("string"))
-    return (replace_slice(RECOMMENDATIONS, whole.transform(RECOMMENDATIONS.select)),)
+
+
+def _tables(data: Data, maker: Maker, *, verdict: Verdict | None = None) -> tuple[Write, ...]:
+    """The lists of every customer in sales or silver.customers and of strangers, what is similar, and the id maps."""
+    learned, wanted = maker
+    allowed = _allowed(data)
+    with data.run.progress.step("lists"):
+        lists = _lists(data, learned, wanted, allowed=allowed)
+    purchases = only_purchases(data.lines, until=data.run.as_of, nets_returns=learned.recipe.nets_returns)
+    similar = to_similar(learned, purchases, settings=data.settings)
+    return (
+        replace_slice(RECOMMENDATIONS, _with_strangers(data, lists, learned, purchases, allowed=allowed)),
+        replace_slice(SIMILAR_PRODUCTS, similar),
+        *(_new_numbers(data.run, contract, numbers) for contract, numbers in (
+            (CUSTOMER_NUMBERS, data.customer_numbers), (PRODUCT_NUMBERS, data.product_numbers)
+        )),
+    )  # fmt: skip
+
+
+def _new_numbers(run: Run, contract: Contract, numbers: DataFrame) -> Write:
+    """The numbers that this run gave out: the slice of the map that is its own, also when it is run again."""
+    key = contract.names[0]
+    others = run.previous(contract).where(F.col("run_id") != run.id)
+    return replace_slice(contract, numbers.join(others.select(key), key, how="left_anti"), run_id=run.id)
+
+
+def _allowed(data: Data) -> DataFrame | None:
+    """One row per product_id that lists may show; None when no rule forbids anything."""
+    run, settings = data.run, data.settings
+    rules: list[DataFrame] = []
+    if data.catalogue is not None:
+        catalogue = only_allowed(data.catalogue, excluded=settings.excluded_categories)
+        rules.append(only_in_range(catalogue, on=run.as_of) if settings.only_in_range else catalogue)
+    if settings.only_in_stock:
+        rules.append(to_stocked(_needed(run, INVENTORY, "recommend.only_in_stock")))
+    if settings.min_margin is not None:
+        margins = to_margins(run.read(SALES), _needed(run, PRODUCTS, "recommend.min_margin"))
+        rules.append(margins.where(F.col("margin") >= settings.min_margin))
+    if data.catalogue is not None:
+        unlisted = data.product_numbers.join(data.catalogue.select("product_id"), "product_id", how="left_anti")
+        rules[0] = rules[0].select("product_id").unionByName(unlisted.select("product_id"))
+    if not rules:
+        return None
+    allowed = rules[0].select("product_id")
+    for rule in rules[1:]:
+        allowed = allowed.join(rule, "product_id", how="left_semi")
+    allowed = run.stage("allowed", allowed.distinct())
+    if allowed.isEmpty():
+        raise UsageError(
+            "the business rules leave no product to recommend.",
+            fix="look at recommend.only_in_stock, only_in_range, excluded_categories and min_margin",
+        )
+    return allowed
+
+
+def _needed(run: Run, contract: Contract, key: str) -> DataFrame:
+    if not run.has(contract):
+        raise InputError(
+            f"{key} needs {contract.name}, which is not there.", fix=f"map it in the source, or unset {key}"
+        )
+    return run.read(contract)
+
+
+def _lists(data: Data, learned: Learned, wanted: tuple[Wanted, ...], *, allowed: DataFrame | None) -> DataFrame:
+    """The lists of every customer with a purchase, new products among them."""
+    settings = data.settings
+    shown = _only_shown(learned, allowed)
+    fresh = _fresh(data, learned, allowed=allowed)
+    if fresh is None or learned.factors is None or fresh.factors is None:
+        return shown.lists(wanted, k=settings.k, settings=settings)
+    factors = Factors(learned.factors.customers, learned.factors.products.unionByName(fresh.factors.products))
+    whole = replace(shown, products=shown.products.unionByName(fresh.products), factors=factors)
+    lists = data.run.stage("lists", whole.lists(wanted, k=settings.k, settings=settings))
+    slots = min(settings.explored, settings.k)
+    if slots == 0:
+        return lists
+    blend = replace(learned.recipe.discover, popularity_scale=0.0)
+    explored = fresh.lists([Wanted("discover", blend, only_new=True)], k=settings.k, settings=settings)
+    return with_explored(lists, explored, name="discover", slots=slots, k=settings.k)
+
+
+def _only_shown(learned: Learned, allowed: DataFrame | None) -> Learned:
+    if allowed is None:
+        return learned
+    return replace(learned, products=learned.products.join(allowed, "product_id", how="left_semi"))
+
+
+def _fresh(data: Data, learned: Learned, *, allowed: DataFrame | None) -> Learned | None:
+    """Products of silver.products that nobody has bought, with factors lent by their neighbours; None without any."""
+    settings = data.settings
+    if data.catalogue is None or learned.factors is None or settings.content_neighbours == 0:
+        return None
+    unbought = data.catalogue.join(learned.products.select("product_id"), "product_id", how="left_anti")
+    if allowed is not None:
+        unbought = unbought.join(allowed, "product_id", how="left_semi")
+    if unbought.isEmpty():
+        return None
+    known = learned.products.select("product_id", "product_no", "buyers").join(
+        data.catalogue, "product_id", how="inner"
+    )
+    neighbours = to_content_neighbours(unbought, known, k=settings.content_neighbours)
+    lent = data.run.stage("lent", to_lent_factors(neighbours, learned.factors.products))
+    numbered = lent.join(data.product_numbers, "product_id", how="inner")
+    filled = numbered.join(data.catalogue.select("product_id", "category"), "product_id", how="inner")
+    nothing = {c: F.lit(0.0) for c in learned.products.columns if c not in (*filled.columns, "is_content")}
+    products = filled.withColumns(nothing | {"is_content": F.lit(True)}).select(*learned.products.columns)
+    factors = Factors(learned.factors.customers, numbered.select(F.col("product_no").alias("id"), "features"))
+    return replace(learned, products=products, factors=factors)
+
+
+def _with_strangers(
+    data: Data, lists: DataFrame, learned: Learned, purchases: DataFrame, *, allowed: DataFrame | None
+) -> DataFrame:
+    """Adds who has no purchase: popular products of the home store, else of the region, else of all."""
+    run, settings = data.run, data.settings
+    shown = purchases if allowed is None else purchases.join(allowed, "product_id", how="left_semi")
+    default = to_default_list(_only_shown(learned, allowed).products, k=settings.k)
+    nothing = F.lit(None).cast("string")
+    places = {"home_store_id": nothing, "region": nothing}
+    bought = run.read(SALES).where(F.col("customer_id").isNotNull()).select("customer_id").withColumns(places)
+    if not run.has(CUSTOMERS):
+        return with_strangers(lists, known=bought, default=default, names=LISTS)
+    stores = run.read(STORES).select("store_id", F.col("region").alias("place")) if run.has(STORES) else None
+
+    def popular(placed: DataFrame) -> DataFrame:
+        return to_place_lists(
+            placed, until=run.as_of, half_life_days=settings.recent_days, min_customers=settings.min_place_customers,
+            k=settings.k,
+        )  # fmt: skip
+
+    return with_strangers(
+        lists,
+        known=bought.unionByName(run.read(CUSTOMERS).select("customer_id", "home_store_id", "region")),
+        default=default,
+        names=LISTS,
+        by_store=popular(shown.withColumn("place", F.col("store_id"))),
+        by_region=None if stores is None else popular(shown.join(stores, "store_id", how="inner")),
+    )
 
 
 def _candidate(learned: Learned, held_out: HeldOut, *, settings: JobSettings) -> Candidate:
@@ -234,14 +284,8 @@ def _candidate(learned: Learned, held_out: HeldOut, *, settings: JobSettings) ->
         code=files("retail_spark.recommend") / "serve.py",
         artifacts=ModelFiles(served),
         example=example,
-        example_output=served.lists(example["customer_id"].tolist()),
+        example_output=served.answer(example),
         gate=held_out.gate(),
         recipe=learned.recipe.to_json(),
         params={"served_customers": len(served.customer_ids), "served_products": len(served.product_ids)},
     )
-
-
-def _ending(name: str) -> str:
-    """The end of a metric's name for list/rival: nothing for all/candidate, _discover_popular for discover/popular."""
-    own, rival = name.split("/")
-    return ("" if own == "all" else f"_{own}") + ("" if rival == "candidate" else f"_{rival}")

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.recommend.contracts import STRANGER
 from retail_spark.recommend.factors import Factors, learn_factors
-from retail_spark.recommend.model import POPULAR, Blend, Recipe
-from retail_spark.recommend.ranking import Wanted, pack_customers, pack_products, to_lists
+from retail_spark.recommend.model import Blend, Recipe
+from retail_spark.recommend.ranking import Wanted, blocks_of, pack_customers, pack_products, to_lists
 from retail_spark.recommend.settings import JobSettings
-from retail_spark.recommend.transforms import to_history, to_products, with_number
+from retail_spark.recommend.transforms import only_purchases, to_history, to_products, with_confidence
 from retail_spark.run import Run
 
-_BUCKETS = 64
-
 POPULAR_BASELINE = Blend()
+EVER_BASELINE = Blend(popularity="popular_ever")
 PERSONAL_BASELINE = Blend(repurchase_powers={"orders": 1.0}, repurchase_scale=1.0, popularity_scale=0.1)
 FALLBACK_ALL = Blend(repurchase_powers={"decayed": 1.0}, repurchase_scale=1.0, popularity_scale=0.1)
 """What makes the list all when no model may: decayed personal frequency, recent popularity behind it."""
@@ -27,10 +26,22 @@ FALLBACK_DISCOVER = Blend()
 
 
 @dataclass(frozen=True)
+class Data:
+    """What a run learns from: `lines` as of to_lines, one row per id with its number, and silver.products if any."""
+
+    run: Run
+    settings: JobSettings
+    lines: DataFrame
+    customer_numbers: DataFrame
+    product_numbers: DataFrame
+    catalogue: DataFrame | None = None
+
+
+@dataclass(frozen=True)
 class Learned:
     """What is known of customers and products up to a date; factors are None for a baseline, which needs none.
 
-    history: one row per (customer_id, product_id) with customer_no, product_no, orders, decayed, age;
+    history: one row per (customer_id, product_id) with customer_no, product_no, orders, decayed, age, rating;
     products: one row per product_id with product_no and its features.
     """
 
@@ -39,66 +50,61 @@ class Learned:
     products: DataFrame
     factors: Factors | None
 
-    def lists(self, wanted: Sequence[Wanted], *, k: int, settings: JobSettings) -> DataFrame:
-        """One row per (list, customer_id, rank) for every customer of the history."""
+    def lists(
+        self, wanted: Sequence[Wanted], *, k: int, settings: JobSettings, customers: DataFrame | None = None
+    ) -> DataFrame:
+        """One row per (list, customer_id, rank), for every customer of the history, or for those in `customers`."""
+        history = self.history
+        if customers is not None:
+            history = history.join(customers.select("customer_id"), "customer_id", how="left_semi")
         customer_factors = self.factors.customers if self.factors else _no_factors(self.history, "customer_no")
         product_factors = self.factors.products if self.factors else _no_factors(self.products, "product_no")
-        customers = pack_customers(self.history, customer_factors, size=settings.customer_block)
-        products = pack_products(self.products, product_factors, size=settings.product_block)
-        return to_lists(customers, products, wanted=wanted, k=k)
+        people = blocks_of(self.customers, size=settings.customer_block)
+        goods = blocks_of(self._products, size=settings.product_block)
+        packed = pack_products(self.products, product_factors, blocks=goods)
+        return to_lists(pack_customers(history, customer_factors, blocks=people), packed, wanted=wanted, k=k)
+
+    @cached_property
+    def customers(self) -> int:
+        """About how many customers the history has."""
+        return int(self.history.agg(F.approx_count_distinct("customer_no")).collect()[0][0])
+
+    @cached_property
+    def _products(self) -> int:
+        return self.products.count()
 
 
-def learn(run: Run, purchases: DataFrame, *, until: date, recipe: Recipe, settings: JobSettings, name: str) -> Learned:
-    """Histories, products and ALS factors from the purchases up to the end of `until`; `name` keeps stages apart."""
-    counted = count(run, purchases, until=until, recipe=recipe, name=name)
-    return with_factors(counted, seed=run.seed, settings=settings)
+def learn(data: Data, *, until: date, recipe: Recipe, name: str) -> Learned:
+    """Histories, products and factors from the purchases up to the end of `until`; `name` keeps stages apart."""
+    return with_factors(count(data, until=until, recipe=recipe, name=name), data=data)
 
 
-def with_factors(counted: Learned, *, seed: int, settings: JobSettings) -> Learned:
+def with_factors(counted: Learned, *, data: Data) -> Learned:
     """Adds ALS factors to what was counted."""
-    factors = learn_factors(
-        counted.history, recipe=counted.recipe, seed=seed, checkpoint_interval=settings.checkpoint_interval
-    )
+    interval = data.settings.checkpoint_interval
+    factors = learn_factors(counted.history, recipe=counted.recipe, seed=data.run.seed, checkpoint_interval=interval)
     return replace(counted, factors=factors)
 
 
-def count(run: Run, purchases: DataFrame, *, until: date, recipe: Recipe, name: str) -> Learned:
+def count(data: Data, *, until: date, recipe: Recipe, name: str) -> Learned:
     """Histories and products without factors: all that the baselines need."""
-    history = run.stage(f"{name}_counts", to_history(purchases, until=until, half_life_days=recipe.half_life_days))
+    purchases = only_purchases(data.lines, until=until, nets_returns=recipe.nets_returns)
+    counted = to_history(purchases, until=until, half_life_days=recipe.half_life_days)
+    history = data.run.stage(f"{name}_counts", counted)
     features = history.transform(
         to_products, recent_days=recipe.recent_days, trend_half_life_days=recipe.trend_half_life_days
     )
-    products = run.stage(
-        f"{name}_products", features.transform(with_number, key="product_id", number="product_no", buckets=_BUCKETS)
-    )
-    customers = history.select("customer_id").distinct()
-    numbers = customers.transform(with_number, key="customer_id", number="customer_no", buckets=_BUCKETS)
-    numbered = history.join(numbers, "customer_id", how="inner").join(
+    described = features.join(data.product_numbers, "product_id", how="inner").withColumn("is_content", F.lit(False))
+    if data.catalogue is None:
+        described = described.withColumn("category", F.lit(None).cast("string"))
+    else:
+        described = described.join(data.catalogue.select("product_id", "category"), "product_id", how="left")
+    products = data.run.stage(f"{name}_products", described)
+    numbered = history.join(data.customer_numbers, "customer_id", how="inner").join(
         products.select("product_id", "product_no"), "product_id", how="inner"
     )
-    return Learned(recipe, run.stage(f"{name}_history", numbered), products, None)
-
-
-def to_default_list(products: DataFrame, *, k: int) -> DataFrame:
-    """One row per rank: the k most popular products of late, for customers about whom nothing is known."""
-    best = products.orderBy(F.desc("popular_recent"), "product_id").limit(k)
-    sorted_rows = F.sort_array(F.collect_list(F.struct(-F.col("popular_recent"), F.col("product_id"))))
-    ranked = best.agg(sorted_rows.alias("rows")).select(F.posexplode("rows").alias("at", "row"))
-    return ranked.select(
-        (F.col("at") + 1).alias("rank"),
-        F.col("row.product_id").alias("product_id"),
-        (-F.col("row.col1")).alias("score"),
-        F.lit(POPULAR).alias("strategy"),
-    )
-
-
-def with_strangers(lists: DataFrame, *, known: DataFrame, default: DataFrame, names: Sequence[str]) -> DataFrame:
-    """Adds rows of the default list for customer_id * and for every known customer who has no purchase."""
-    strangers = lists.sparkSession.range(1).select(F.lit(STRANGER).alias("customer_id"))
-    served = lists.select("customer_id").distinct()
-    without = known.select("customer_id").distinct().join(served, "customer_id", how="left_anti").union(strangers)
-    every_list = without.withColumn("list", F.explode(F.array(*[F.lit(name) for name in names])))
-    return lists.unionByName(every_list.crossJoin(F.broadcast(default)))
+    rated = numbered.transform(with_confidence, confidence=recipe.confidence)
+    return Learned(recipe, data.run.stage(f"{name}_history", rated), products, None)
 
 
 def _no_factors(frame: DataFrame, number: str) -> DataFrame:

@@ -9,19 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
+from retail_spark.recommend.topk import ABSENT, Floats, Integers, Ints, best_places
 
-REPURCHASE, ALS, POPULAR = "repurchase", "als", "popular"
-_NOISE_BITS = 4
-"""Lowest bits of a float32 score that are rounded away before ranking: products whose scores differ by less than a
-millionth are ties, decided by product_id, and the order of a sum inside BLAS or Spark decides nothing."""
-_ALS_FLOOR = 1e-4
+Codes = npt.NDArray[np.int8]
+
+STRATEGIES = ("popular", "als", "content", "repurchase", "explore", "popular_store", "popular_region")
+"""What can make a row of a list; models pass their places in this tuple around."""
+POPULAR, ALS, CONTENT, REPURCHASE, EXPLORE, POPULAR_STORE, POPULAR_REGION = STRATEGIES
+_CODE = {name: np.int8(at) for at, name in enumerate(STRATEGIES)}
+_CELLS = 1 << 20
+"""Scores worked on at once: 4 MB stay in a core's cache."""
+ALS_FLOOR = 1e-4
+BM25_K1, BM25_B = 1.2, 0.75
+"""Robertson and Zaragoza (2009): saturation, and how much the length of a customer's history counts."""
 _ROW_FEATURES = ("orders", "decayed", "als")
-_PRODUCT_FLOORS = {"buyers": 1.0, "recent": 0.5, "trend": 0.3, "repeat_rate": 0.0}
-PRODUCT_FEATURES = (*_PRODUCT_FLOORS, "popular_recent", "popular_ever")
-POWERS = (*_ROW_FEATURES, *_PRODUCT_FLOORS)
+PRODUCT_FLOORS = {"buyers": 1.0, "recent": 0.5, "trend": 0.3, "repeat_rate": 0.0}
+PRODUCT_FEATURES = (*PRODUCT_FLOORS, "popular_recent", "popular_ever")
+POWERS = (*_ROW_FEATURES, *PRODUCT_FLOORS)
 """Names that `repurchase_powers` may use."""
 
 
@@ -56,6 +60,9 @@ class Recipe:
     trend_half_life_days: float
     all: Blend
     discover: Blend
+    is_explicit: bool = False
+    confidence: str = "counts"
+    nets_returns: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` reads them back."""
@@ -63,28 +70,47 @@ class Recipe:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe of a registered model. Raises ValueError for one that this version does not understand."""
+        """The recipe of a registered model; what an older version did not know has its default.
+
+        Raises ValueError for one that this version does not understand.
+        """
         known = {f.name for f in fields(cls)}
-        if set(values) != known:
-            raise ValueError(f"recipe keys differ: {sorted(set(values) ^ known)}")
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"the recipe has keys of another version: {', '.join(unknown)}")
         blends = {name: Blend(**values[name]) for name in ("all", "discover")}
         return cls(**{**values, **blends})
 
 
 @dataclass(frozen=True)
 class Products:
-    """Some products, sorted by product_id: factors (n x rank) and the features of each."""
+    """Some products, sorted by product_id: factors (n x rank) and the features of each.
+
+    `is_content` tells whose factors were lent by neighbours in content, because nobody has bought them yet;
+    `categories` holds a code for each product's category, where quotas are wanted.
+    """
 
     ids: npt.NDArray[np.object_]
     factors: Floats
     features: Mapping[str, Floats]
+    is_content: npt.NDArray[np.bool_] | None = None
+    categories: Integers | None = None
+
+    def only(self, places: Integers) -> Products:
+        """The products at these places."""
+        return Products(
+            self.ids[places],
+            self.factors[places],
+            {name: values[places] for name, values in self.features.items()},
+            None if self.is_content is None else self.is_content[places],
+            None if self.categories is None else self.categories[places],
+        )
 
 
 @dataclass(frozen=True)
 class Customers:
     """Some customers: factors (n x rank, zero where not learned) and what each bought of the products at hand.
 
-    The history is flat: entry e belongs to customer row[e] and the product at place[e].
+    The history is flat and sorted by row: entry e belongs to customer row[e] and the product at place[e].
     """
 
     factors: Floats
@@ -96,82 +122,133 @@ class Customers:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The best products of each customer: places in Products, n x k, score below 0 where the list ends."""
+    """The best products of each customer: places in Products, n x k, score below 0 where the list ends.
+
+    `strategies` are places in STRATEGIES.
+    """
 
     places: Ints
     scores: Floats
-    strategies: npt.NDArray[np.object_]
+    strategies: Codes
 
 
-def rank_products(customers: Customers, products: Products, *, blend: Blend, k: int, only_new: bool) -> Ranking:
-    """The k best products of each customer by (score, product_id); `only_new` leaves out what was bought before."""
-    affinity = np.maximum(customers.factors @ products.factors.T, np.float32(0))
-    scores = _open_scores(affinity, products, blend=blend)
-    bought = np.zeros(scores.shape, dtype=bool)
-    bought[customers.row, customers.place] = True
-    if only_new:
-        scores[bought] = -1
-    elif blend.repurchase_scale > 0:
-        scores[customers.row, customers.place] += _repurchase_scores(affinity, customers, products, blend=blend)
-    scores = _without_noise(scores)
-    places = _best_places(scores, k=k)
-    best = np.take_along_axis(scores, places, axis=1)
-    is_known: Flags = np.abs(customers.factors).sum(axis=1) > 0
-    uses_als = blend.als_scale > 0
-    strategies = np.full(places.shape, POPULAR, dtype=object)
-    strategies[is_known & uses_als] = ALS
-    if blend.repurchase_scale > 0:
-        strategies[np.take_along_axis(bought, places, axis=1)] = REPURCHASE
-    return Ranking(places, best, strategies)
+def rank_products(
+    customers: Customers, products: Products, *, blend: Blend, k: int, only_new: bool, quota: int | None = None
+) -> Ranking:
+    """The k best products of each customer by (score, product_id); `only_new` leaves out what was bought before.
 
-
-def _open_scores(affinity: Floats, products: Products, *, blend: Blend) -> Floats:
-    """Scores that every product has, bought before or not."""
+    `quota` is how many products of one category a list may hold. Customers are worked on a few at a time: memory is
+    that of the factors and of the answer, plus a fixed few megabytes.
+    """
+    n, width = len(customers.factors), len(products.ids)
+    k = min(k, width)
+    scaled = _scaled_factors(products, blend=blend)
     popular = np.float32(blend.popularity_scale) * products.features[blend.popularity]
-    scores = np.repeat(popular[None, :], len(affinity), axis=0)
-    if blend.als_scale > 0:
-        trend = products.features["trend"] + np.float32(_PRODUCT_FLOORS["trend"])
-        weight = np.float32(blend.als_scale) * trend ** np.float32(blend.als_trend_power)
-        scores += affinity * weight[None, :]
+    repeats = blend.repurchase_scale > 0 and not only_new
+    again = _repurchase_scores(customers, products, blend=blend) if repeats else None
+    is_known = np.abs(customers.factors).sum(axis=1) > 0
+    found = Ranking(np.zeros((n, k), np.int32), np.full((n, k), ABSENT, np.float32), np.zeros((n, k), np.int8))
+    step = max(1, _CELLS // max(width, 1))
+    for first in range(0, n, step):
+        rows = slice(first, first + step)
+        entries = slice(*np.searchsorted(customers.row, (first, first + step)))
+        row, place = customers.row[entries] - first, customers.place[entries]
+        scores = _open_scores(customers.factors[rows], scaled, popular)
+        if only_new:
+            scores[row, place] = ABSENT
+        elif again is not None:
+            scores[row, place] += again[entries]
+        places, best = best_places(scores, k=k, categories=products.categories, quota=quota)
+        found.places[rows], found.scores[rows] = places, best
+        codes = found.strategies[rows]
+        if scaled is not None:
+            codes[is_known[rows]] = _CODE[ALS]
+            if products.is_content is not None:
+                codes[products.is_content[places] & is_known[rows, None]] = _CODE[CONTENT]
+        if again is not None:
+            bought = np.zeros(scores.shape, dtype=bool)
+            bought[row, place] = True
+            codes[np.take_along_axis(bought, places, axis=1)] = _CODE[REPURCHASE]
+    return found
+
+
+def fold_in(
+    item_factors: Floats, gram: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], *, recipe: Recipe
+) -> npt.NDArray[np.float64]:
+    """The factors of one customer against fixed product factors, as ALS itself solves them.
+
+    `item_factors` (n x rank) and `weights` (n) are of the products that the customer bought; `gram` is the sum of
+    outer products over all products. Implicit (Hu, Koren, Volinsky 2008): preference 1 with confidence
+    1 + alpha x weight, ridge reg_param x n; explicit: the weights are the ratings. Rank numbers come back.
+    """
+    items = item_factors.astype(np.float64)
+    ridge = recipe.reg_param * len(items) * np.eye(items.shape[1])
+    if recipe.is_explicit:
+        return np.asarray(np.linalg.solve(items.T @ items + ridge, items.T @ weights), dtype=np.float64)
+    extra = recipe.alpha * np.abs(weights)
+    lhs, rhs = gram + (items.T * extra) @ items + ridge, items.T @ (1.0 + extra)
+    return np.asarray(np.linalg.solve(lhs, rhs), dtype=np.float64)
+
+
+def confident(
+    decayed: npt.NDArray[np.float64],
+    buyers: npt.NDArray[np.float64],
+    *,
+    confidence: str,
+    market: Mapping[str, float],
+) -> npt.NDArray[np.float64]:
+    """What ALS learns from, of one customer's decayed orders; the rule of transforms.with_confidence, in numpy.
+
+    `market` holds customers (how many there are) and mean_orders (their mean of decayed orders).
+    """
+    if confidence == "counts":
+        return decayed
+    if confidence == "log":
+        return np.log1p(decayed)
+    idf = np.log1p((market["customers"] - buyers + 0.5) / (buyers + 0.5))
+    norm = 1 - BM25_B + BM25_B * decayed.sum() / market["mean_orders"]
+    return np.asarray(idf * decayed * (BM25_K1 + 1) / (decayed + BM25_K1 * norm))
+
+
+def _scaled_factors(products: Products, *, blend: Blend) -> Floats | None:
+    """Product factors times the weight of ALS, ready for a matrix product; None where ALS has no part."""
+    if blend.als_scale <= 0:
+        return None
+    trend = products.features["trend"] + np.float32(PRODUCT_FLOORS["trend"])
+    weight = np.float32(blend.als_scale) * trend ** np.float32(blend.als_trend_power)
+    return np.ascontiguousarray((products.factors * weight[:, None]).T)
+
+
+def _open_scores(factors: Floats, scaled: Floats | None, popular: Floats) -> Floats:
+    """Scores that every product has, bought before or not."""
+    if scaled is None:
+        return np.repeat(popular[None, :], len(factors), axis=0)
+    scores = factors @ scaled
+    np.maximum(scores, np.float32(0), out=scores)
+    scores += popular
     return scores
 
 
-def _repurchase_scores(affinity: Floats, customers: Customers, products: Products, *, blend: Blend) -> Floats:
+def _repurchase_scores(customers: Customers, products: Products, *, blend: Blend) -> Floats:
     """One score an entry of the history: the scale times the product of its features to their powers."""
     logs = np.zeros(len(customers.row), dtype=np.float64)
-    of_entry = {
-        "orders": customers.orders,
-        "decayed": customers.decayed,
-        "als": np.maximum(affinity[customers.row, customers.place], np.float32(_ALS_FLOOR)),
-    }
     for name, power in blend.repurchase_powers.items():
-        values = (
-            of_entry[name] if name in of_entry else products.features[name][customers.place] + _PRODUCT_FLOORS[name]
-        )
+        if name == "als":
+            values = np.maximum(_own_affinity(customers, products), np.float32(ALS_FLOOR))
+        elif name in _ROW_FEATURES:
+            values = customers.orders if name == "orders" else customers.decayed
+        else:
+            values = products.features[name][customers.place] + np.float32(PRODUCT_FLOORS[name])
         logs += power * np.log(np.maximum(values.astype(np.float64), 1e-12))
     return (blend.repurchase_scale * np.exp(logs)).astype(np.float32)
 
 
-def _without_noise(scores: Floats) -> Floats:
-    """Scores with the lowest bits rounded away; order is kept."""
-    half, mask = np.int32(1 << (_NOISE_BITS - 1)), np.int32(-(1 << _NOISE_BITS))
-    return ((scores.view(np.int32) + half) & mask).view(np.float32)
-
-
-def _best_places(scores: Floats, *, k: int) -> Ints:
-    """Places of the k highest scores of each row, ties by place; all of them when there are fewer than k."""
-    n = scores.shape[1]
-    k = min(k, n)
-    if n > 4 * k:
-        # Everything above the k-th score is in; of what equals it, the first places are taken.
-        threshold = np.partition(scores, n - k, axis=1)[:, n - k][:, None]
-        above = scores > threshold
-        equal = scores == threshold
-        room = k - above.sum(axis=1, keepdims=True)
-        chosen = above | (equal & (np.cumsum(equal, axis=1) <= room))
-        candidates = np.nonzero(chosen)[1].reshape(len(scores), k)
-    else:
-        candidates = np.broadcast_to(np.arange(n), scores.shape)
-    found = np.take_along_axis(scores, candidates, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(candidates, order, axis=1).astype(np.int32)
+def _own_affinity(customers: Customers, products: Products) -> Floats:
+    """The affinity of every entry of the history."""
+    found = np.empty(len(customers.row), dtype=np.float32)
+    step = max(1, _CELLS // max(customers.factors.shape[1], 1))
+    for first in range(0, len(found), step):
+        part = slice(first, first + step)
+        left, right = customers.factors[customers.row[part]], products.factors[customers.place[part]]
+        found[part] = np.einsum("ij,ij->i", left, right)
+    return found

@@ -15,6 +15,7 @@ from retail_spark.recommend.learning import Learned
 from retail_spark.recommend.model import PRODUCT_FEATURES
 from retail_spark.recommend.served import ServedModel
 from retail_spark.recommend.settings import JobSettings
+from retail_spark.recommend.transforms import to_market
 
 
 def to_served(learned: Learned, factors: Factors, *, settings: JobSettings) -> ServedModel:
@@ -37,8 +38,9 @@ def to_served(learned: Learned, factors: Factors, *, settings: JobSettings) -> S
         "customer_factors": _matrix(customers["factors"], learned.recipe.rank),
         **_histories(customers["bought"], customers["orders"], customers["decayed"], numbers=numbers),
     }
+    market = {key: float(value) for key, value in to_market(learned.history).collect()[0].asDict().items()}
     return ServedModel(
-        learned.recipe, settings.k, customers["customer_id"].tolist(), products["product_id"].tolist(), arrays
+        learned.recipe, settings.k, customers["customer_id"].tolist(), products["product_id"].tolist(), arrays, market
     )
 
 

@@ -1,38 +1,58 @@
 """Top-k for all customers: packed blocks of customers meet packed blocks of products, never row by row.
 
 A block of factors is one row with binary columns. Blocks are paired by a replicated nested loop, each pair is one
-matrix product in a Python worker, and only k products a customer and pair come back. Memory of a worker is bounded
-by the block sizes, whatever the catalogue; no closure and no broadcast holds factors.
+ranking in a Python worker, and k products a customer and pair come back, packed again; the pairs of a block of
+customers are merged in one place. A worker holds one pair and the few megabytes that `rank_products` works on, whatever
+the catalogue; no closure and no broadcast holds factors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import Window as W
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.recommend.model import PRODUCT_FEATURES, Blend, Customers, Products, rank_products
+from retail_spark.recommend.model import (
+    PRODUCT_FEATURES,
+    STRATEGIES,
+    Blend,
+    Customers,
+    Products,
+    rank_products,
+)
+from retail_spark.recommend.topk import Floats, Ints, merged
 
 _CUSTOMER_BLOCK = (
-    "customer_ids ARRAY<STRING>, customer_factors BINARY, starts BINARY, bought BINARY, orders BINARY, decayed BINARY"
+    "block INT, customer_ids ARRAY<STRING>, customer_factors BINARY, starts BINARY, bought BINARY, orders BINARY, "
+    "decayed BINARY"
 )
-_PRODUCT_BLOCK = "product_ids ARRAY<STRING>, product_numbers BINARY, product_factors BINARY, product_features BINARY"
-_PARTIAL = "list STRING, customer_id STRING, product_ids ARRAY<STRING>, scores ARRAY<FLOAT>, strategies ARRAY<STRING>"
+_PRODUCT_BLOCK = (
+    "product_ids ARRAY<STRING>, product_numbers BINARY, product_factors BINARY, product_features BINARY, "
+    "is_content BINARY, categories BINARY"
+)
+_PARTIAL = (
+    "block INT, customer_ids ARRAY<STRING>, product_ids ARRAY<STRING>, categories BINARY, places BINARY, "
+    "scores BINARY, strategies BINARY"
+)
+_LISTS = "list STRING, customer_id STRING, rank INT, product_id STRING, score DOUBLE, strategy STRING"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A list to make: its name, its blend, and whether what was bought before is left out."""
+    """A list to make: its name, its blend, whether what was bought before is left out, and its quota.
+
+    `quota` is how many products of one category it may hold (None: any number).
+    """
 
     name: str
     blend: Blend
     only_new: bool
+    quota: int | None = None
 
 
 def to_lists(customers: DataFrame, products: DataFrame, *, wanted: Sequence[Wanted], k: int) -> DataFrame:
@@ -40,28 +60,21 @@ def to_lists(customers: DataFrame, products: DataFrame, *, wanted: Sequence[Want
 
     Ties go to the smaller product_id.
     """
-    pairs = customers.hint("shuffle_replicate_nl").crossJoin(products)
 
-    def rank(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+    def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            for pair in batch.to_pylist():
-                yield _ranked(pair, wanted=wanted, k=k)
+            for at in range(batch.num_rows):
+                yield _ranked(batch.slice(at, 1).to_pylist()[0], wanted=wanted, k=k)
 
-    partial = pairs.mapInArrow(rank, _PARTIAL)
-    zipped = F.arrays_zip("product_ids", "scores", "strategies")
-    rows = partial.select("list", "customer_id", F.explode(zipped).alias("found")).select(
-        "list",
-        "customer_id",
-        F.col("found.product_ids").alias("product_id"),
-        F.col("found.scores").cast("double").alias("score"),
-        F.col("found.strategies").alias("strategy"),
-    )
-    best_first = W.partitionBy("list", "customer_id").orderBy(F.desc("score"), "product_id")
-    return rows.withColumn("rank", F.row_number().over(best_first)).where(F.col("rank") <= k)
+    def merge(partial: pa.Table) -> pa.Table:
+        return _merged(partial.to_pylist(), wanted=wanted, k=k)
+
+    pairs = customers.hint("shuffle_replicate_nl").crossJoin(products)
+    return pairs.mapInArrow(rank, _PARTIAL).groupBy("block").applyInArrow(merge, _LISTS)
 
 
-def pack_customers(history: DataFrame, factors: DataFrame, *, size: int) -> DataFrame:
-    """One row per block of `size` customers, by number: ids, factors and histories as binary columns."""
+def pack_customers(history: DataFrame, factors: DataFrame, *, blocks: int) -> DataFrame:
+    """One row per block of customers, by number: ids, factors and histories as binary columns."""
     bought = F.sort_array(F.collect_list(F.struct("product_no", "orders", "decayed")))
     people = (
         history.groupBy("customer_no", "customer_id")
@@ -75,21 +88,39 @@ def pack_customers(history: DataFrame, factors: DataFrame, *, size: int) -> Data
         )
     )
     learned = factors.select(F.col("id").alias("customer_no"), F.col("features").alias("factors"))
-    block = F.floor(F.col("customer_no") / size).cast("int").alias("block")
-    rows = people.join(learned, "customer_no", how="inner").select("*", block)
-    partitions = int(history.sparkSession.conf.get("spark.sql.shuffle.partitions") or 4)
-    return rows.groupBy("block").applyInArrow(_pack_customers, _CUSTOMER_BLOCK).repartition(partitions)
+    rows = people.join(learned, "customer_no", how="inner")
+    packed = rows.withColumn("block", _block("customer_no", blocks)).groupBy("block")
+    return packed.applyInArrow(_pack_customers, _CUSTOMER_BLOCK).repartition(_tasks(history))
 
 
-def pack_products(products: DataFrame, factors: DataFrame, *, size: int) -> DataFrame:
-    """One row per block of `size` products, by number and inside by product_id: ids, factors, features as binary."""
+def pack_products(products: DataFrame, factors: DataFrame, *, blocks: int) -> DataFrame:
+    """One row per block of products, by number and inside by product_id: ids, factors, features as binary columns.
+
+    `products` may have is_content and category; a NULL category counts as one of its own.
+    """
     learned = factors.select(F.col("id").alias("product_no"), F.col("features").alias("factors"))
     features = F.array(*[F.col(name).cast("float") for name in PRODUCT_FEATURES]).alias("features")
-    block = F.floor(F.col("product_no") / size).cast("int").alias("block")
+    is_content = F.col("is_content") if "is_content" in products.columns else F.lit(False)
+    category = F.xxhash64("category") if "category" in products.columns else F.lit(0).cast("long")
     rows = products.join(learned, "product_no", how="inner").select(
-        "product_id", "product_no", "factors", features, block
+        "product_id", "product_no", "factors", features, is_content.alias("is_content"), category.alias("category")
     )
-    return rows.groupBy("block").applyInArrow(_pack_products, _PRODUCT_BLOCK).coalesce(1)
+    # through a shuffle: every task of the pairing reads the packed blocks, none packs them again
+    packed = rows.withColumn("block", _block("product_no", blocks)).groupBy("block")
+    return packed.applyInArrow(_pack_products, _PRODUCT_BLOCK).repartition(1)
+
+
+def blocks_of(rows: int, *, size: int) -> int:
+    """How many blocks of about `size` rows."""
+    return max(1, -(-rows // size))
+
+
+def _block(number: str, blocks: int) -> Column:
+    return F.pmod(F.col(number), F.lit(blocks)).cast("int")
+
+
+def _tasks(frame: DataFrame) -> int:
+    return int(frame.sparkSession.conf.get("spark.sql.shuffle.partitions") or 4)
 
 
 def _pack_customers(table: pa.Table) -> pa.Table:
@@ -97,6 +128,7 @@ def _pack_customers(table: pa.Table) -> pa.Table:
     lengths = np.diff(table["bought"].combine_chunks().offsets.to_numpy())
     starts = np.concatenate([[0], np.cumsum(lengths)])
     row = {
+        "block": table["block"][0].as_py(),
         "customer_ids": table["customer_id"].to_pylist(),
         "customer_factors": _flat(table["factors"], np.float32),
         "starts": starts.astype(np.int32).tobytes(),
@@ -104,7 +136,7 @@ def _pack_customers(table: pa.Table) -> pa.Table:
         "orders": _flat(table["orders"], np.float32),
         "decayed": _flat(table["decayed"], np.float32),
     }
-    return _one_row(row)
+    return pa.Table.from_batches([_one_row(row)])
 
 
 def _pack_products(table: pa.Table) -> pa.Table:
@@ -114,13 +146,16 @@ def _pack_products(table: pa.Table) -> pa.Table:
         "product_numbers": table["product_no"].to_numpy().astype(np.int32).tobytes(),
         "product_factors": _flat(table["factors"], np.float32),
         "product_features": _flat(table["features"], np.float32),
+        "is_content": table["is_content"].to_numpy().astype(np.bool_).tobytes(),
+        "categories": table["category"].to_numpy().astype(np.int64).tobytes(),
     }
-    return _one_row(row)
+    return pa.Table.from_batches([_one_row(row)])
 
 
-def _one_row(row: dict[str, object]) -> pa.Table:
-    kinds = {name: pa.list_(pa.string()) if isinstance(value, list) else pa.binary() for name, value in row.items()}
-    return pa.table({name: pa.array([value], type=kinds[name]) for name, value in row.items()})
+def _one_row(row: dict[str, object]) -> pa.RecordBatch:
+    kinds = {list: pa.list_(pa.string()), bytes: pa.binary(), int: pa.int32()}
+    arrays = [pa.array([value], type=kinds[type(value)]) for value in row.values()]
+    return pa.RecordBatch.from_arrays(arrays, names=list(row))
 
 
 def _flat(column: pa.ChunkedArray, kind: type[np.generic]) -> bytes:
@@ -129,30 +164,88 @@ def _flat(column: pa.ChunkedArray, kind: type[np.generic]) -> bytes:
 
 
 def _ranked(pair: dict[str, Any], *, wanted: Sequence[Wanted], k: int) -> pa.RecordBatch:
-    """The lists of one block of customers over one block of products."""
+    """The lists of one block of customers over one block of products, packed: one plane a list."""
     products, numbers = _products_of(pair)
     customers = _customers_of(pair, numbers=numbers)
-    names, ids = np.asarray(pair["customer_ids"], dtype=object), products.ids
-    columns: dict[str, list[object]] = {
-        "list": [],
-        "customer_id": [],
-        "product_ids": [],
-        "scores": [],
-        "strategies": [],
+    lists = [rank_products(customers, products, blend=w.blend, k=k, only_new=w.only_new, quota=w.quota) for w in wanted]
+    places = np.stack([ranking.places for ranking in lists])
+    chosen, inside = np.unique(places, return_inverse=True)
+    row = {
+        "block": int(pair["block"]),
+        "customer_ids": pair["customer_ids"],
+        "product_ids": products.ids[chosen].tolist(),
+        "categories": np.frombuffer(pair["categories"], dtype=np.int64)[chosen].tobytes(),
+        "places": inside.astype(np.int32).tobytes(),
+        "scores": np.stack([ranking.scores for ranking in lists]).tobytes(),
+        "strategies": np.stack([ranking.strategies for ranking in lists]).tobytes(),
     }
-    for want in wanted:
-        best = rank_products(customers, products, blend=want.blend, k=k, only_new=want.only_new)
-        for customer, places, scores, strategies in zip(names, best.places, best.scores, best.strategies, strict=True):
-            ends = int((scores >= 0).sum())
-            columns["list"].append(want.name)
-            columns["customer_id"].append(customer)
-            columns["product_ids"].append(list(ids[places[:ends]]))
-            columns["scores"].append(scores[:ends].tolist())
-            columns["strategies"].append(list(strategies[:ends]))
-    texts = pa.list_(pa.string())
-    kinds = (pa.string(), pa.string(), texts, pa.list_(pa.float32()), texts)
-    arrays = [pa.array(values, type=kind) for values, kind in zip(columns.values(), kinds, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, names=list(columns))
+    return _one_row(row)
+
+
+def _merged(partial: Sequence[dict[str, Any]], *, wanted: Sequence[Wanted], k: int) -> pa.Table:
+    """The lists of one block of customers out of all its pairs."""
+    people = partial[0]["customer_ids"]
+    ids, codes = np.unique(
+        np.concatenate([np.asarray(p["product_ids"], dtype=object) for p in partial]), return_inverse=True
+    )
+    planes = [_planes(p, lists=len(wanted), customers=len(people)) for p in partial]
+    starts = np.cumsum([0, *(len(p["product_ids"]) for p in partial)])
+    found = np.concatenate(
+        [codes[places + start] for (places, _, _), start in zip(planes, starts[:-1], strict=True)], 2
+    )
+    categories = np.zeros(len(ids), dtype=np.int64)
+    categories[codes] = np.concatenate([np.frombuffer(p["categories"], dtype=np.int64) for p in partial])
+    scores = np.concatenate([plane[1] for plane in planes], axis=2)
+    strategies = np.concatenate([plane[2] for plane in planes], axis=2)
+    tables = [
+        _flat_list(want, people, ids, found[at], scores[at], strategies[at], categories=categories, k=k)
+        for at, want in enumerate(wanted)
+    ]
+    return pa.concat_tables(tables)
+
+
+def _planes(partial: dict[str, Any], *, lists: int, customers: int) -> tuple[Ints, Floats, np.ndarray]:
+    """Places, scores and strategies of a pair: lists x customers x k."""
+    shape = (lists, customers, -1)
+    return (
+        np.frombuffer(partial["places"], dtype=np.int32).reshape(shape),
+        np.frombuffer(partial["scores"], dtype=np.float32).reshape(shape),
+        np.frombuffer(partial["strategies"], dtype=np.int8).reshape(shape),
+    )
+
+
+def _flat_list(
+    want: Wanted,
+    people: Sequence[str],
+    ids: np.ndarray,
+    codes: np.ndarray,
+    scores: Floats,
+    strategies: np.ndarray,
+    *,
+    categories: np.ndarray,
+    k: int,
+) -> pa.Table:
+    """One list of a block as flat rows. `codes` are places in `ids`, which is sorted."""
+    n, width = codes.shape
+    row = np.repeat(np.arange(n), width)
+    flat = codes.ravel()
+    best, values = merged(row, flat, scores.ravel(), n=n, k=k, categories=categories[flat], quota=want.quota)
+    customer, rank = np.nonzero(values >= 0)
+    product = best[customer, rank]
+    # a (customer, product) pair is in one block of products only, so its strategy is found by the pair
+    pair = row.astype(np.int64) * len(ids) + flat
+    order = np.argsort(pair, kind="stable")
+    at = order[np.searchsorted(pair, customer.astype(np.int64) * len(ids) + product, sorter=order)]
+    names = pa.array(STRATEGIES)
+    columns = {
+        "list": pa.array([want.name]).take(pa.array(np.zeros(len(customer), dtype=np.int32))),
+        "customer_id": pa.array(people, type=pa.string()).take(pa.array(customer)),
+        "rank": pa.array((rank + 1).astype(np.int32)),
+        "product_id": pa.array(ids.tolist(), type=pa.string()).take(pa.array(product)),
+        "score": pa.array(values[customer, rank].astype(np.float64)),
+        "strategy": names.take(pa.array(strategies.ravel()[at])),
+    }
+    return pa.table(columns)
 
 
 def _products_of(pair: dict[str, Any]) -> tuple[Products, np.ndarray]:
@@ -160,7 +253,10 @@ def _products_of(pair: dict[str, Any]) -> tuple[Products, np.ndarray]:
     factors = np.frombuffer(pair["product_factors"], dtype=np.float32).reshape(len(ids), -1)
     values = np.frombuffer(pair["product_features"], dtype=np.float32).reshape(len(ids), -1)
     features = {name: values[:, i] for i, name in enumerate(PRODUCT_FEATURES)}
-    return Products(ids, factors, features), np.frombuffer(pair["product_numbers"], dtype=np.int32)
+    is_content = np.frombuffer(pair["is_content"], dtype=np.bool_)
+    categories = np.frombuffer(pair["categories"], dtype=np.int64)
+    products = Products(ids, factors, features, is_content, categories)
+    return products, np.frombuffer(pair["product_numbers"], dtype=np.int32)
 
 
 def _customers_of(pair: dict[str, Any], *, numbers: np.ndarray) -> Customers:

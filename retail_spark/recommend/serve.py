@@ -19,8 +19,11 @@ class Recommender(PythonModel):  # type: ignore[misc]
         self.model = ServedModel.load(context.artifacts)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """The lists of the customers in column customer_id."""
-        return self.model.lists(model_input["customer_id"].astype(str).tolist())
+        """The lists of the customers in column customer_id.
+
+        A column recent_product_ids may hold a list of products that the customer bought since the model was learned.
+        """
+        return self.model.answer(model_input)
 
 
 mlflow.models.set_model(Recommender())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 
@@ -31,6 +31,18 @@ class JobSettings(Section):
         unit="customers",
         ge=1,
     )  # fmt: skip
+    returns: Literal["ignore", "net"] = setting(
+        "ignore", "ignore: a return undoes nothing, who bought it wanted it; net: it undoes the latest purchase"
+    )
+    feedback: Literal["implicit", "explicit"] = setting(
+        "implicit", "implicit: orders are confidence in a preference; explicit: they are ratings to be predicted"
+    )
+    confidence: Literal["counts", "log", "bm25"] = setting(
+        "counts", "what ALS makes of decayed orders: as they are, log(1 + x), or BM25 over customers"
+    )
+    reward_days: int = setting(
+        7, "with silver.exposures: a product shown earns when it is bought within", unit="days", ge=0
+    )
     replicates: int = setting(200, "bootstrap replicates behind the intervals", unit="replicates", ge=20, le=10_000)
 
     rank: int = setting(64, "length of a factor", unit="numbers", ge=1, le=512)
@@ -48,6 +60,27 @@ class JobSettings(Section):
     recent_days: int = setting(30, "window of recent popularity", unit="days", ge=1)
     trend_half_life_days: float = setting(7.0, "a buyer counts half for a product's trend after", unit="days", gt=0)
 
+    search_trials: int = setting(
+        0,
+        "recipes of ALS tried on the window before the held-out one, beside the one set here; 0: none",
+        unit="trials",
+        ge=0,
+        le=500,
+    )
+    search_ranks: tuple[int, ...] = setting((32, 64, 128), "trials: ranks to draw from", unit="numbers")
+    search_reg_params: tuple[float, ...] = setting((0.03, 0.1, 0.3, 1.0), "trials: ridges to draw from")
+    search_alphas: tuple[float, ...] = setting((1.0, 4.0, 10.0, 40.0), "trials: confidences to draw from")
+    search_half_lives_days: tuple[float, ...] = setting((60.0, 120.0, 1e4), "trials: half-lives", unit="days")
+    search_confidences: tuple[Literal["counts", "log", "bm25"], ...] = setting(
+        ("counts", "log", "bm25"), "trials: confidences to draw from"
+    )
+    chooses_blend: bool = setting(
+        True, "choose how lists are blended on the window before the held-out one; the blend set here is one of them"
+    )
+    choice_customers: int = setting(
+        20_000, "customers at most, drawn by hash, that recipes and blends are chosen on", unit="customers", ge=10
+    )
+
     repurchase_powers: dict[str, float] = setting(
         _POWERS,
         f"list all: powers of the features of a product bought before ({', '.join(POWERS)}); "
@@ -59,7 +92,42 @@ class JobSettings(Section):
     als_trend_power: float = setting(0.25, "both lists: power of the trend that ALS is multiplied by", ge=0, le=2)
     popularity_scale: float = setting(1e-4, "both lists: weight of recent popularity, which fills lists up", gt=0)
 
-    customer_block: int = setting(2048, "customers scored in one matrix product", unit="customers", ge=1)
+    only_in_range: bool = setting(True, "leave out products that silver.products says are not (yet or still) in range")
+    only_in_stock: bool = setting(False, "leave out products of which no store has stock, by silver.inventory")
+    excluded_categories: tuple[str, ...] = setting((), "categories of silver.products that no list may show")
+    min_margin: float | None = setting(
+        None,
+        "leave out products that earn less: (price - unit cost) / price, at the last price paid; "
+        "unknown cost: left out; empty: no such rule",
+        unit="share of the price",
+        lt=1,
+    )
+    max_per_category: int | None = setting(
+        None, "products of one category in a list, at most; empty: any number", unit="products", ge=1
+    )
+    explored: int = setting(
+        1, "last places of list discover that go to products nobody has bought yet; 0: none", unit="products", ge=0
+    )
+    content_neighbours: int = setting(
+        10,
+        "products alike in category, brand and name that lend a new product their factors; 0: none",
+        unit="products",
+        ge=0,
+        le=200,
+    )
+    min_place_customers: int = setting(
+        20, "buyers that a store or region needs before its popular products stand for it", unit="customers", ge=1
+    )
+    similar_k: int = setting(10, "similar products kept per product and method", unit="products", ge=1, le=1000)
+    min_support: int = setting(5, "customers or baskets that must have both of two similar products", ge=1)
+    max_basket_products: int = setting(
+        100,
+        "products of a basket, or of a customer, that pairs are counted over; of more, some are drawn by hash",
+        unit="products",
+        ge=2,
+    )
+
+    customer_block: int = setting(4096, "customers scored in one matrix product", unit="customers", ge=1)
     product_block: int = setting(16_384, "products scored in one matrix product", unit="products", ge=1)
     served_customers: int = setting(
         50_000, "customers whose factors travel inside the registered model; the most active are taken",
@@ -88,6 +156,9 @@ class JobSettings(Section):
             half_life_days=self.half_life_days,
             recent_days=self.recent_days,
             trend_half_life_days=self.trend_half_life_days,
+            is_explicit=self.feedback == "explicit",
+            confidence=self.confidence,
+            nets_returns=self.returns == "net",
             all=Blend(
                 repurchase_powers=dict(self.repurchase_powers),
                 repurchase_scale=self.repurchase_scale,

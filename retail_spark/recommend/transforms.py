@@ -8,33 +8,61 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
+from retail_spark.recommend.model import BM25_B, BM25_K1
+
 _EXACT = 2**30
+_HASHED = 2**30
+"""Numbers below are hashes of ids; from here on they are counted out to ids whose hash was taken."""
+_NOTHING = 1e-9
 
 
-def only_purchases(sales: DataFrame) -> DataFrame:
-    """One row per (customer_id, product_id, order_key, day) of a known customer.
+def to_lines(sales: DataFrame) -> DataFrame:
+    """One row per (customer_id, product_id, order_key) of a known customer: day, store_id, bought and returned units.
 
-    A purchase has a quantity and a price above 0. Returns are ignored, not netted: who bought and sent back wanted
-    the product, and a return line does not say which purchase it undoes. Lines of one order that name a product
-    twice count once; where the source has no orders, a store's sales of one moment are one order.
+    A purchase has a quantity and a price above 0; a return has a quantity below 0. Lines of one order that name a
+    product twice are added up; where the source has no orders, a store's sales of one moment are one order.
     """
     order_key = F.coalesce("order_id", F.concat_ws("@", "store_id", F.col("sold_at").cast("string")))
-    is_purchase = (F.col("quantity") > 0) & (F.col("unit_price") > 0) & F.col("customer_id").isNotNull()
-    lines = sales.where(is_purchase).withColumn("order_key", order_key)
-    by_order = lines.groupBy("customer_id", "product_id", "order_key")
-    return by_order.agg(F.max(F.to_date("sold_at")).alias("day"))
+    is_purchase = (F.col("quantity") > 0) & (F.col("unit_price") > 0)
+    is_return = F.col("quantity") < 0
+    known = sales.where(F.col("customer_id").isNotNull() & (is_purchase | is_return))
+    return known.groupBy("customer_id", "product_id", order_key.alias("order_key")).agg(
+        F.max("sold_at").alias("sold_at"),
+        F.max(F.to_date("sold_at")).alias("day"),
+        F.max("store_id").alias("store_id"),
+        F.sum(F.when(is_purchase, F.col("quantity")).otherwise(0.0)).alias("bought"),
+        F.sum(F.when(is_return, -F.col("quantity")).otherwise(0.0)).alias("returned"),
+    )
+
+
+def only_purchases(lines: DataFrame, *, until: date, nets_returns: bool) -> DataFrame:
+    """The lines up to the end of `until` that bought something.
+
+    With `nets_returns`, units sent back by then undo the customer's latest purchases of the product, and an order
+    of which all went back is no purchase. A return without a purchase before it undoes nothing.
+    """
+    known = lines.where(F.col("day") <= F.lit(until))
+    if not nets_returns:
+        return known.where(F.col("bought") > 0)
+    # Walking back in time, units returned wait for a purchase: waiting = S - min(S, 0) with S the running sum of
+    # returned - bought, and what is left of a purchase is how far it pushes that minimum down.
+    back = W.partitionBy("customer_id", "product_id").orderBy(F.desc("sold_at"), F.desc("order_key"))
+    balance = F.sum(F.col("returned") - F.col("bought")).over(back.rowsBetween(W.unboundedPreceding, 0))
+    lowest = F.min(F.least("_balance", F.lit(0.0))).over(back.rowsBetween(W.unboundedPreceding, 0))
+    before = F.coalesce(F.lag("_lowest").over(back), F.lit(0.0))
+    netted = known.withColumn("_balance", balance).withColumn("_lowest", lowest)
+    left = netted.withColumn("bought", before - F.col("_lowest")).where(F.col("bought") > _NOTHING)
+    return left.drop("_balance", "_lowest")
 
 
 def to_history(purchases: DataFrame, *, until: date, half_life_days: float) -> DataFrame:
     """One row per (customer_id, product_id): orders, decayed (orders halved every half-life) and age (days since last).
 
-    Only purchases up to the end of `until` count.
+    Takes purchases up to the end of `until`.
     """
     age = F.datediff(F.lit(until), F.col("day"))
     weight = halved(age, half_life_days=half_life_days)
-    aged = purchases.where(F.col("day") <= F.lit(until)).select(
-        "customer_id", "product_id", age.alias("age"), weight.alias("weight")
-    )
+    aged = purchases.select("customer_id", "product_id", age.alias("age"), weight.alias("weight"))
     return aged.groupBy("customer_id", "product_id").agg(
         F.count(F.lit(1)).cast("int").alias("orders"),
         exact_sum(F.col("weight")).alias("decayed"),
@@ -62,21 +90,55 @@ def to_products(history: DataFrame, *, recent_days: int, trend_half_life_days: f
     return with_shares.withColumn("popular_recent", recent).drop("_most_recent", "_most_buyers")
 
 
-def with_number(frame: DataFrame, *, key: str, number: str, buckets: int) -> DataFrame:
-    """Same grain, one row per key: adds dense numbers from 0 that depend on the set of keys alone.
+def with_confidence(history: DataFrame, *, confidence: str) -> DataFrame:
+    """Adds `rating`, what ALS learns from: decayed orders as they are (counts), their log(1 + x), or BM25.
 
-    Keys are numbered inside hash buckets, and a bucket starts where the one before ends: no sort of all keys in
-    one place, and no list of keys on the driver.
+    BM25 (Robertson and Zaragoza 2009): customers are the documents, products the terms. A product that everybody
+    buys says little, and so does one purchase of a customer who buys everything.
     """
-    bucketed = frame.withColumn("_bucket", F.pmod(F.xxhash64(key), F.lit(buckets)))
-    sizes = bucketed.groupBy("_bucket").agg(F.count(F.lit(1)).alias("_size"))
-    before = F.sum("_size").over(W.orderBy("_bucket").rowsBetween(W.unboundedPreceding, -1))
-    starts = sizes.select("_bucket", F.coalesce(before, F.lit(0)).alias("_start"))
-    inside = F.row_number().over(W.partitionBy("_bucket").orderBy(key)) - 1
-    numbered = bucketed.withColumn("_inside", inside).join(F.broadcast(starts), "_bucket", how="inner")
-    return numbered.withColumn(number, (F.col("_start") + F.col("_inside")).cast("int")).drop(
-        "_bucket", "_start", "_inside"
+    if confidence == "counts":
+        return history.withColumn("rating", F.col("decayed"))
+    if confidence == "log":
+        return history.withColumn("rating", F.log1p("decayed"))
+    buyers = history.groupBy("product_id").agg(F.count(F.lit(1)).alias("_buyers"))
+    lengths = history.groupBy("customer_id").agg(_exact_total().alias("_length"))
+    total = to_market(history).select(F.col("mean_orders").alias("_average"), F.col("customers").alias("_customers"))
+    idf = F.log1p((F.col("_customers") - F.col("_buyers") + 0.5) / (F.col("_buyers") + 0.5))
+    norm = F.lit(1 - BM25_B) + F.lit(BM25_B) * F.col("_length") / F.col("_average")
+    saturated = F.col("decayed") * (BM25_K1 + 1) / (F.col("decayed") + BM25_K1 * norm)
+    joined = history.join(buyers, "product_id", how="inner").join(lengths, "customer_id", how="inner")
+    weighted = joined.crossJoin(F.broadcast(total)).withColumn("rating", idf * saturated)
+    return weighted.select(*history.columns, "rating")
+
+
+def to_market(history: DataFrame) -> DataFrame:
+    """One row: customers, and mean_orders, the mean over customers of their decayed orders."""
+    customers = F.count_distinct("customer_id")
+    return history.agg(customers.alias("customers"), (_exact_total() / customers).alias("mean_orders"))
+
+
+def to_numbers(ids: DataFrame, *, known: DataFrame, key: str, number: str) -> DataFrame:
+    """One row per id of `ids` or `known` (one row per id each): its number, an INT of 0 or more.
+
+    A known id keeps its number. A new one gets a hash of itself, so that numbers depend neither on the order in
+    which ids came nor on each other; the few whose hash is taken are counted out above all hashes, by id.
+    """
+    new = ids.select(key).join(known.select(key), key, how="left_anti")
+    hashed = new.withColumn("_hash", F.pmod(F.xxhash64(key), F.lit(_HASHED)).cast("int"))
+    taken = known.select(F.col(number).alias("_hash"), F.lit(True).alias("_is_taken"))
+    first = F.row_number().over(W.partitionBy("_hash").orderBy(key)) == 1
+    tried = hashed.join(taken, "_hash", how="left").withColumn("_is_free", first & F.col("_is_taken").isNull())
+    free = tried.where("_is_free").select(key, F.col("_hash").alias(number))
+    above = known.agg(
+        F.coalesce(F.max(F.when(F.col(number) >= _HASHED, F.col(number))), F.lit(_HASHED - 1)).alias("_top")
     )
+    place = F.row_number().over(W.orderBy(key))  # one sort of the few that collide: n^2 / 2^31 of n ids
+    rest = (
+        tried.where("NOT _is_free")
+        .crossJoin(F.broadcast(above))
+        .select(key, (F.col("_top") + place).cast("int").alias(number))
+    )
+    return known.select(key, number).unionByName(free).unionByName(rest)
 
 
 def halved(age: Column, *, half_life_days: float) -> Column:
@@ -91,3 +153,8 @@ def exact_sum(weights: Column) -> Column:
     """
     units = F.greatest(F.round(weights * F.lit(_EXACT)), F.lit(1.0)).cast("long")
     return F.sum(units) / F.lit(float(_EXACT))
+
+
+def _exact_total() -> Column:
+    """The sum of decayed orders, which are fixed-point numbers already."""
+    return F.sum((F.col("decayed") * F.lit(_EXACT)).cast("long")) / F.lit(float(_EXACT))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 
 import mlflow
 import numpy as np
@@ -19,7 +21,7 @@ from retail_spark.lake.commits import carry_out
 from retail_spark.lake.content import content_hash
 from retail_spark.lake.contracts import Contract
 from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import replace_slice
+from retail_spark.lake.writers import Write, replace_slice
 from retail_spark.lifecycle import run_job
 from retail_spark.progress import Progress
 from retail_spark.recommend.contracts import RECOMMENDATIONS
@@ -70,20 +72,25 @@ def sales(spark: SparkSession, rows: list[tuple[object, ...]]) -> DataFrame:
 
 @dataclass(frozen=True)
 class GivenRun(Run):
-    """A run whose input is at hand: no Delta table has to be written first."""
+    """A run whose inputs are at hand: no Delta table has to be written first."""
 
-    given: DataFrame | None = None
+    given: Mapping[str, DataFrame] = field(default_factory=dict)
 
     def read(self, contract: Contract) -> DataFrame:
-        assert contract is SALES
-        assert self.given is not None
-        return self.given
+        return self.given[contract.name]
 
     def has(self, contract: Contract) -> bool:
-        return False
+        return contract.name in self.given
 
 
-def given_run(lake: Lake, rows: list[tuple[object, ...]], *, as_of: date, champion: Champion | None = None) -> GivenRun:
+def given_run(
+    lake: Lake,
+    rows: list[tuple[object, ...]],
+    *,
+    as_of: date,
+    champion: Champion | None = None,
+    others: Mapping[Contract, DataFrame] = MappingProxyType({}),
+) -> GivenRun:
     return GivenRun(
         id="given",
         job="recommend",
@@ -96,18 +103,20 @@ def given_run(lake: Lake, rows: list[tuple[object, ...]], *, as_of: date, champi
         last_pins={},
         progress=Progress("recommend", quiet=True),
         champion=champion,
-        given=sales(lake.spark, rows),
+        given={SALES.name: sales(lake.spark, rows)} | {contract.name: frame for contract, frame in others.items()},
     )
 
 
-def rows_of(outcome: Outcome, verdict: Verdict | None = None) -> list[tuple[str, str, int, str, str]]:
+def writes_of(outcome: Outcome, verdict: Verdict | None = None) -> tuple[Write, ...]:
     if verdict is None:
         assert isinstance(outcome.tables, tuple)
-        writes = outcome.tables
-    else:
-        assert callable(outcome.tables)
-        writes = outcome.tables(verdict)
-    found = writes[0].frame.collect()
+        return outcome.tables
+    assert callable(outcome.tables)
+    return outcome.tables(verdict)
+
+
+def rows_of(outcome: Outcome, verdict: Verdict | None = None) -> list[tuple[str, str, int, str, str]]:
+    found = writes_of(outcome, verdict)[0].frame.collect()
     return sorted((r["list"], r.customer_id, r["rank"], r.product_id, r.strategy) for r in found)
 
 

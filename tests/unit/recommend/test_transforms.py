@@ -2,19 +2,29 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.errors import UsageError
+from retail_spark.recommend.coldstart import to_default_list, with_strangers
 from retail_spark.recommend.evaluate import to_customer_metrics, to_means, to_truth
 from retail_spark.recommend.factors import learn_factors
-from retail_spark.recommend.learning import POPULAR_BASELINE, to_default_list, with_strangers
-from retail_spark.recommend.model import Blend
+from retail_spark.recommend.learning import POPULAR_BASELINE
+from retail_spark.recommend.model import Blend, confident, fold_in
 from retail_spark.recommend.ranking import Wanted, pack_customers, pack_products, to_lists
 from retail_spark.recommend.settings import JobSettings
-from retail_spark.recommend.transforms import only_purchases, to_history, to_products, with_number
+from retail_spark.recommend.transforms import (
+    only_purchases,
+    to_history,
+    to_lines,
+    to_market,
+    to_numbers,
+    to_products,
+    with_confidence,
+)
 
 DAY = date(2024, 1, 31)
 _SALES = (
@@ -32,7 +42,11 @@ def lines(spark: SparkSession, *rows: tuple[object, ...]) -> DataFrame:
     return spark.createDataFrame(full, _SALES).withColumn("sold_at", F.to_timestamp("sold_at"))
 
 
-def test_purchases_are_orders_of_known_customers_and_returns_are_ignored(spark: SparkSession) -> None:
+def orders(frame: DataFrame) -> list[tuple[str, str, str, int, float]]:
+    return sorted((r.customer_id, r.product_id, r.order_key, r.day.day, r.bought) for r in frame.collect())
+
+
+def test_purchases_are_orders_of_known_customers_and_returns_may_be_ignored(spark: SparkSession) -> None:
     sales = lines(
         spark,
         ("1", 1, "milk", "ann", 2, 1),
@@ -43,15 +57,32 @@ def test_purchases_are_orders_of_known_customers_and_returns_are_ignored(spark: 
         ("4", 8, "gift", "ann", 1, 0),  # given away
         (None, 9, "tea", "bob", 1, 1),  # a source without orders
     )
-    found = sorted(
-        (row.customer_id, row.product_id, row.order_key, row.day.day) for row in only_purchases(sales).collect()
-    )
-    assert found == [("ann", "milk", "1", 1), ("ann", "milk", "2", 5), ("bob", "tea", "s@2024-01-09 10:00:00", 9)]
+    found = sales.transform(to_lines).transform(only_purchases, until=DAY, nets_returns=False)
+    tea = ("bob", "tea", "s@2024-01-09 10:00:00", 9, 1.0)
+    assert orders(found) == [("ann", "milk", "1", 1, 3.0), ("ann", "milk", "2", 5, 1.0), tea]
+
+
+def test_returns_undo_the_latest_purchases_before_them(spark: SparkSession) -> None:
+    sales = lines(
+        spark,
+        ("0", 1, "milk", "ann", -9, 1),  # nothing bought before: undoes nothing
+        ("1", 2, "milk", "ann", 3, 1),
+        ("2", 4, "milk", "ann", 2, 1),
+        ("r", 5, "milk", "ann", -4, 1),  # all of order 2, and two units of order 1
+        ("3", 6, "milk", "ann", 1, 1),
+        ("4", 7, "tea", "ann", 2, 1),
+        ("r", 9, "tea", "ann", -2, 1),
+    ).transform(to_lines)
+    netted = sales.transform(only_purchases, until=DAY, nets_returns=True)
+    assert orders(netted) == [("ann", "milk", "1", 2, 1.0), ("ann", "milk", "3", 6, 1.0)]
+    before = sales.transform(only_purchases, until=date(2024, 1, 8), nets_returns=True)
+    assert ("ann", "tea", "4", 7, 2.0) in orders(before), "the return was not known yet"
 
 
 def test_history_halves_orders_and_products_count_buyers(spark: SparkSession) -> None:
     sales = lines(spark, ("1", 1, "milk", "ann", 1, 1), ("2", 31, "milk", "ann", 1, 1), ("3", 11, "tea", "bob", 1, 1))
-    history = only_purchases(sales).transform(to_history, until=DAY, half_life_days=30.0)
+    bought = sales.transform(to_lines).transform(only_purchases, until=DAY, nets_returns=False)
+    history = bought.transform(to_history, until=DAY, half_life_days=30.0)
     rows = {row.product_id: row for row in history.collect()}
     assert (rows["milk"].orders, rows["milk"].age) == (2, 0)
     assert rows["milk"].decayed == pytest.approx(1.5, abs=1e-8)
@@ -62,17 +93,61 @@ def test_history_halves_orders_and_products_count_buyers(spark: SparkSession) ->
     assert products["milk"].popular_recent > products["tea"].popular_recent
 
 
-def test_numbers_are_dense_and_do_not_depend_on_partitions(spark: SparkSession) -> None:
-    ids = spark.range(50).select(F.concat(F.lit("c"), "id").alias("id"))
-    numbered = {
-        n: {
-            r.id: r.number
-            for r in ids.repartition(n).transform(with_number, key="id", number="number", buckets=7).collect()
-        }
-        for n in (1, 5)
+def numbers(ids: DataFrame, known: DataFrame) -> dict[str, int]:
+    found = ids.transform(to_numbers, known=known, key="id", number="number").collect()
+    assert len({row.number for row in found}) == len(found), "a number is given once"
+    return {row.id: row.number for row in found}
+
+
+def test_a_customer_keeps_its_number_and_new_ones_do_not_depend_on_the_order_of_arrival(spark: SparkSession) -> None:
+    ids = spark.range(40).select(F.concat(F.lit("c"), "id").alias("id"))
+    none = spark.createDataFrame([], "id string, number int")
+    at_once = numbers(ids, none)
+    first = numbers(ids.where("id < 'c3'").repartition(3), none)
+    stored = spark.createDataFrame(list(first.items()), "id string, number int")
+    later = numbers(ids, stored)
+    assert {name: later[name] for name in first} == first
+    assert later == at_once
+
+
+def test_ids_whose_hash_is_taken_are_counted_out_above_all_hashes(spark: SparkSession) -> None:
+    none = spark.createDataFrame([], "id string, number int")
+    ids = spark.createDataFrame([("ann",), ("bob",), ("cid",)], "id string")
+    taken = numbers(ids, none)["ann"]
+    known = spark.createDataFrame([("first", taken), ("second", 2**30)], "id string, number int")
+    found = numbers(ids, known)
+    assert (found["first"], found["second"], found["ann"]) == (taken, 2**30, 2**30 + 1)
+    assert found["bob"] < 2**30
+
+
+@pytest.mark.parametrize("confidence", ["counts", "log", "bm25"])
+def test_confidence_in_spark_is_that_of_the_served_model(spark: SparkSession, confidence: str) -> None:
+    rows = [("ann", "milk", 2.0), ("ann", "tea", 0.5), ("bob", "milk", 1.0), ("cid", "rum", 4.0)]
+    history = spark.createDataFrame(rows, "customer_id string, product_id string, decayed double")
+    found = {
+        (r.customer_id, r.product_id): r.rating
+        for r in history.transform(with_confidence, confidence=confidence).collect()
     }
-    assert sorted(numbered[1].values()) == list(range(50))
-    assert numbered[1] == numbered[5]
+    market = to_market(history).collect()[0].asDict()
+    expected = confident(np.asarray([2.0, 0.5]), np.asarray([2.0, 1.0]), confidence=confidence, market=market)
+    assert [found["ann", "milk"], found["ann", "tea"]] == pytest.approx(expected.tolist())
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("feedback", ["implicit", "explicit"])
+def test_folding_in_equals_the_solution_of_als(spark: SparkSession, feedback: str) -> None:
+    entries = [(c, p, 0.25 + (c * p) % 5) for c in range(14) for p in range(11) if (c + 2 * p) % 3]
+    history = spark.createDataFrame(entries, "customer_no int, product_no int, rating double")
+    recipe = JobSettings(rank=4, iterations=3, blocks=2, alpha=3.0, reg_param=0.2, feedback=feedback).recipe()
+    factors = learn_factors(history, recipe=recipe, seed=1, checkpoint_interval=10)
+    customers = {row.id: np.asarray(row.features) for row in factors.customers.collect()}
+    products = {row.id: np.asarray(row.features, dtype=np.float32) for row in factors.products.collect()}
+    whole = np.stack(list(products.values())).astype(np.float64)
+    for customer, learned in customers.items():
+        own = [(p, rating) for c, p, rating in entries if c == customer]
+        items = np.stack([products[p] for p, _ in own])
+        weights = np.asarray([rating for _, rating in own])
+        np.testing.assert_allclose(fold_in(items, whole.T @ whole, weights, recipe=recipe), learned, atol=1e-5)
 
 
 def test_metrics_by_hand(spark: SparkSession) -> None:
@@ -93,12 +168,12 @@ def test_metrics_by_hand(spark: SparkSession) -> None:
         [("x", "ann", 1, "c"), ("x", "ann", 2, "a"), ("x", "ann", 3, "b"), ("x", "bob", 1, "a")],
         "list string, customer_id string, rank int, product_id string",
     )
-    rows = {r.customer_id: r for r in to_customer_metrics(lists, truth, only_new=False, k=2).collect()}
+    rows = {r.customer_id: r for r in to_customer_metrics(lists, truth, relevance="any", k=2).collect()}
     ideal = 1 + 1 / 1.5849625007211562
     assert rows["ann"].ndcg == pytest.approx((1 / 1.5849625007211562) / ideal)
     assert (rows["ann"].recall, rows["ann"].precision, rows["ann"].map, rows["ann"].hit_rate) == (0.5, 0.5, 0.25, 1.0)
     assert (rows["bob"].ndcg, rows["bob"].hit_rate) == (0.0, 0.0)
-    only_new = to_customer_metrics(lists, truth, only_new=True, k=3).collect()
+    only_new = to_customer_metrics(lists, truth, relevance="new", k=3).collect()
     assert [(r.customer_id, r.ndcg) for r in only_new] == [("ann", pytest.approx(0.5))]
 
 
@@ -118,7 +193,7 @@ def test_intervals_are_paired(spark: SparkSession) -> None:
     assert low < means.means["one"]["ndcg"] < high
 
 
-@pytest.mark.parametrize("blocks", [(1000, 1000), (3, 4)], ids=["one block", "many blocks"])
+@pytest.mark.parametrize("blocks", [(1, 1), (3, 4)], ids=["one block", "many blocks"])
 def test_lists_equal_a_plain_sort_whatever_the_blocks(spark: SparkSession, blocks: tuple[int, int]) -> None:
     entries = [(c, f"c{c}", p, float(1 + (c * p) % 3), 1.0) for c in range(7) for p in range(c, 11, c + 1)]
     history = spark.createDataFrame(
@@ -134,9 +209,9 @@ def test_lists_equal_a_plain_sort_whatever_the_blocks(spark: SparkSession, block
     )
     zero = F.array(F.lit(0.0).cast("float")).alias("features")
     customers = pack_customers(
-        history, history.select(F.col("customer_no").alias("id"), zero).distinct(), size=blocks[0]
+        history, history.select(F.col("customer_no").alias("id"), zero).distinct(), blocks=blocks[0]
     )
-    packed = pack_products(products, products.select(F.col("product_no").alias("id"), zero), size=blocks[1])
+    packed = pack_products(products, products.select(F.col("product_no").alias("id"), zero), blocks=blocks[1])
     orders = Blend({"orders": 1.0}, repurchase_scale=1.0)
     wanted = (Wanted("all", orders, only_new=False), Wanted("discover", orders, only_new=True))
     found: dict[tuple[str, str], list[str]] = {}
@@ -156,7 +231,9 @@ def test_customers_without_purchases_and_strangers_get_the_popular_list(spark: S
         [("all", "ann", 1, "c", 1.0, "als")],
         "list string, customer_id string, rank int, product_id string, score double, strategy string",
     )
-    known = spark.createDataFrame([("ann",), ("guest",)], "customer_id string")
+    known = spark.createDataFrame(
+        [("ann", None, None), ("guest", None, None)], "customer_id string, home_store_id string, region string"
+    )
     rows = with_strangers(lists, known=known, default=default, names=("all", "discover")).collect()
     found = sorted((r["list"], r.customer_id, r["rank"], r.product_id) for r in rows)
     expected = [
@@ -171,7 +248,7 @@ def test_customers_without_purchases_and_strangers_get_the_popular_list(spark: S
 
 def test_factors_do_not_depend_on_how_the_history_is_partitioned(spark: SparkSession) -> None:
     entries = [(c, p, 1.0 + (c * p) % 3) for c in range(12) for p in range(9) if (c + p) % 3]
-    history = spark.createDataFrame(entries, "customer_no int, product_no int, decayed double")
+    history = spark.createDataFrame(entries, "customer_no int, product_no int, rating double")
     recipe = JobSettings(rank=3, iterations=3, blocks=2).recipe()
 
     def factors(partitions: int) -> dict[int, list[float]]:
@@ -190,7 +267,7 @@ def test_a_session_that_cannot_write_checkpoints_is_told_so(
     def refuse(self: DataFrame, eager: bool = True) -> DataFrame:
         raise PySparkException("Checkpoint directory has not been set in the SparkContext")
 
-    history = spark.createDataFrame([(0, 0, 1.0)], "customer_no int, product_no int, decayed double")
+    history = spark.createDataFrame([(0, 0, 1.0)], "customer_no int, product_no int, rating double")
     monkeypatch.setattr(type(history), "checkpoint", refuse)
     with pytest.raises(UsageError, match="checkpoint folder"):
         learn_factors(history, recipe=JobSettings().recipe(), seed=1, checkpoint_interval=10)
