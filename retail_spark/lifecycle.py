@@ -198,8 +198,8 @@ class Life:
         status = "done" if verdict.passed else "gate_refused"
         with self.progress.step("compute", "computing"):
             writes = outcome.tables(verdict) if callable(outcome.tables) else outcome.tables
-        with self.progress.step("stage", "staging outputs"):
-            staged = [self._staged(run, write, verdict) for write in writes]
+        with self.progress.step("stage", "staging outputs"), ThreadPoolExecutor(_WRITERS) as pool:
+            staged = list(pool.map(lambda write: self._staged(run, write, verdict), writes))
         reports = self._checked(row, staged)
         outputs = self._written(row, staged, reports)
         if verdict.passed and verdict.model_version is not None and self.registry is not None:
@@ -300,7 +300,10 @@ class Life:
             now = datetime.now(UTC)
             docs = self._docs(row, now)
             examples = self.settings.quality.examples
-            reports = [check(w.frame, w.contract, slice_=w.slice, examples=examples, docs=docs) for w in staged]
+            reports = [
+                check(w.frame, w.contract, slice_=w.slice, suspects=w.suspects, examples=examples, docs=docs)
+                for w in staged
+            ]
             if reports:
                 rows = expectations_frame(self.spark, reports, run_id=row.run_id, attempt=row.attempt, checked_at=now)
                 key = f"{row.run_id}-{row.attempt}"

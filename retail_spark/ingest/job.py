@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -146,12 +146,12 @@ def _writes(table: Table, where: Contract, quarantine: DataFrame, *, is_batch: b
     """Quarantine first: a run taken over after its rows are in could no longer tell what they replaced."""
     kept = table.kept.drop(ID)
     if is_batch:
-        return [
-            replace_slice(where, quarantine, staged=True, source=table.source),
-            replace_slice(table.contract, kept, staged=True, source=table.source),
-        ]
-    silver = append_once if table.is_hashed else upsert
-    return [append_once(where, quarantine, staged=True), silver(table.contract, kept, staged=True)]
+        bad = replace_slice(where, quarantine, staged=True, source=table.source)
+        good = replace_slice(table.contract, kept, staged=True, source=table.source)
+    else:
+        bad = append_once(where, quarantine, staged=True)
+        good = (append_once if table.is_hashed else upsert)(table.contract, kept, staged=True)
+    return [bad, replace(good, suspects=table.suspects)]
 
 
 def _used(mapping: SourceMapping) -> Sequence[str]:

@@ -107,7 +107,9 @@ def to_quarantine(table: Table, *, raw: Raw, uses: Uses, contract: Contract, run
     bad = table.stage.where(F.col(RULE).isNotNull() & (F.col(RULE) != FILTERED))
     rows = bad.select(F.col(FILE), F.col(RULE).alias("rule"), F.col(RAW).alias("raw"), table.row_hash.alias("row_hash"))
     if table.losers is not None:
-        rows = rows.unionByName(_losers_with_raw(table, raw))
+        losers = table.losers.where(F.col(KIND).isin(list(QUARANTINED)))
+        if not losers.isEmpty():  # else the raw rows would be read again for nothing
+            rows = rows.unionByName(_with_raw(losers, table, raw))
     columns = F.from_json("raw", "map<string,string>")
     rows = rows.withColumn("_rs_raw_map", columns).withColumn("detail", _detail(table, uses, raw))
     rows = rows.withColumnsRenamed({FILE: "source_file"}).withColumn("source", F.lit(table.source))
@@ -126,11 +128,8 @@ def to_quarantine(table: Table, *, raw: Raw, uses: Uses, contract: Contract, run
     return rows.unionByName(old)
 
 
-def _losers_with_raw(table: Table, raw: Raw) -> DataFrame:
+def _with_raw(losers: DataFrame, table: Table, raw: Raw) -> DataFrame:
     """Losers of a key with their raw rows, looked up again by hash: so few that keeping every raw row costs more."""
-    if table.losers is None:
-        raise ValueError("there are no losers")
-    losers = table.losers.where(F.col(KIND).isin(list(QUARANTINED)))
     named = table.stage.join(losers, ID, "inner").select(
         FILE, F.col(KIND).alias("rule"), table.row_hash.alias("row_hash"), F.col(H1), F.col(H2)
     )

@@ -37,6 +37,8 @@ class Table:
     """(_rs_id, _rs_kind) of good rows that are not kept."""
     numbers: DataFrame | None = None
     """(_rs_id, _rs_number) of identical rows that are all kept: 2 for the second."""
+    repeated: DataFrame | None = None
+    """(_rs_kh) hashes of keys that more than one good row has; None when that was not counted."""
     superseded: DataFrame | None = None
     """Stored rows (of earlier batches) that lose their key to a row of this batch."""
 
@@ -79,10 +81,28 @@ class Table:
             return F.col(ORDER).cast("string").try_cast("timestamp")
         return F.lit(None).cast("timestamp")
 
+    @property
+    def key_hash(self) -> Column:
+        """64 bits of what rows are told apart by: the raw row's hash for hashed ids, else the key."""
+        if not self.is_hashed:
+            return F.xxhash64(*self.contract.key)
+        return F.xxhash64(H1, POS) if self.spec.explode else F.col(H1)
+
+    @property
+    def suspects(self) -> DataFrame | None:
+        """The kept rows whose key another staged row may have; every other kept row has a key of its own."""
+        if self.repeated is None:
+            return None
+        mine = self.good.withColumn("_rs_kh", self.key_hash).join(self.repeated, "_rs_kh", "left_semi")
+        return self._filled(mine.drop("_rs_kh")).select(*self.contract.names)
+
     @cached_property
     def kept(self) -> DataFrame:
         """One row per kept row: the contract's columns and `_rs_id`."""
-        rows = self.good
+        return self._filled(self.good)
+
+    def _filled(self, rows: DataFrame) -> DataFrame:
+        """Those of the staged rows that lose to nothing, with all of the contract's columns."""
         if self.losers is not None:
             rows = rows.join(self.losers.select(ID), ID, "left_anti")
         if self.numbers is not None:
@@ -142,10 +162,12 @@ def quarantine_contract(table: Table) -> Contract:
 def _within(run: Run, table: Table) -> Table:
     """Losers inside the batch: identical rows, and rows that disagree on a key (or are collapsed by one_row)."""
     keys = [H1, *([POS] if table.spec.explode else [])] if table.is_hashed else list(table.contract.key)
-    good = table.good
-    hashed = F.col(H1) if keys == [H1] else F.xxhash64(*keys)
-    repeated = good.groupBy(hashed.alias("_rs_kh")).count().where("count > 1").select("_rs_kh")
-    good = good.withColumn("_rs_kh", hashed).join(repeated, "_rs_kh", "left_semi")
+    hashes = table.good.select(table.key_hash.alias("_rs_kh"))
+    repeated = run.stage(f"{table.name}_repeated", hashes.groupBy("_rs_kh").count().where("count > 1").select("_rs_kh"))
+    table = replace(table, repeated=repeated)
+    if repeated.isEmpty():
+        return table
+    good = table.good.withColumn("_rs_kh", table.key_hash).join(repeated, "_rs_kh", "left_semi")
     group = [F.col(k) for k in (*keys, *([H2] if table.is_hashed else []))]
     newest = _newest(table)
     window = W.partitionBy(*group).orderBy(*newest, "_rs_hash", FILE, ID)

@@ -116,6 +116,17 @@ class Contract:
         """The column of that name. Raises KeyError."""
         return {column.name: column for column in self.columns}[name]
 
+    @property
+    def skipping_columns(self) -> tuple[str, ...]:
+        """Columns by which files can be skipped: what rows are clustered by, slices, dates and times.
+
+        Of the others Delta would keep minimum and maximum of every file too: for hashes that skips nothing, and
+        on wide tables it costs more than the rest of a write.
+        """
+        slices = {AS_OF.name, LINEAGE[0].name, ORIGIN[0].name}
+        wanted = {*self.cluster_by, *slices, *(c.name for c in self.columns if c.type in (DATE, TIMESTAMP))}
+        return tuple(name for name in self.names if name in wanted) or self.names[:1]
+
     def select(self, frame: DataFrame) -> DataFrame:
         """Exactly the contract's columns, in order and type: the last statement of a stage.
 

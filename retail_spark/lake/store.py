@@ -146,6 +146,7 @@ class Lake:
         )
         cluster = ", ".join(TableName.of(c).quoted for c in contract.cluster_by)
         properties = {f"delta.constraints.{name}": rule for name, rule in contract.constraints.items()}
+        properties["delta.dataSkippingStatsColumns"] = ",".join(contract.skipping_columns)
         if contract.change_feed:
             properties["delta.enableChangeDataFeed"] = "true"
         self.spark.sql(

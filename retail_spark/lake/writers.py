@@ -31,6 +31,8 @@ class Write:
     """Keys of rows to delete in the same MERGE, for upsert."""
     staged: bool = False
     """The frame reads from a stage already (Run.stage): staging it again would only copy it."""
+    suspects: DataFrame | None = None
+    """The rows among which a key may repeat, where the job knows that every other row has a key of its own."""
 
 
 def upsert(contract: Contract, frame: DataFrame, *, delete: DataFrame | None = None, staged: bool = False) -> Write:

@@ -35,11 +35,13 @@ def check(
     contract: Contract,
     *,
     slice_: Mapping[str, SliceValue] = MappingProxyType({}),
+    suspects: DataFrame | None = None,
     examples: int = 3,
     docs: DataDocs | None = None,
 ) -> CheckReport:
     """Holds a staged frame to its contract, rows inside `slice_` included; `docs` gets a page of the report.
 
+    `suspects` are the rows among which a key may repeat, where that is known; else all are looked at.
     `examples` is the number of rows shown for a failed check. Nothing is raised for failed checks: the caller asks
     `raise_if_failed`. The frame is read at least twice, so it should be staged.
     """
@@ -48,7 +50,7 @@ def check(
     if columns.success:
         rules = row_rules(contract, slice_=slice_)
         rows, kept = _check_rows(frame, contract, rules=rules, examples=examples)
-        results = (columns, *kept, *_check_key(frame, contract, examples=examples))
+        results = (columns, *kept, *_check_key(frame if suspects is None else suspects, contract, examples=examples))
     else:
         rows, results = frame.count(), (columns,)
     report = CheckReport(contract.name, rows, results)
