@@ -113,9 +113,7 @@ def show(found: HeldOut) -> None:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--trials", type=int, default=0, help="recipes of ALS tried on the nested window")
-    arguments.add_argument(
-        "--set", action="append", default=[], help='a setting as JSON: returns="net"'
-    )
+    arguments.add_argument("--set", action="append", default=[], help='a setting as JSON: returns="net"')
     arguments.add_argument("--cores", type=int, default=2, help="cores of the local session")
     given = arguments.parse_args()
     changed = {name: json.loads(value) for name, _, value in (text.partition("=") for text in given.set)}
