@@ -62,7 +62,9 @@ class Learned:
         people = blocks_of(self.customers, size=settings.customer_block)
         goods = blocks_of(self._products, size=settings.product_block)
         packed = pack_products(self.products, product_factors, blocks=goods)
-        return to_lists(pack_customers(history, customer_factors, blocks=people), packed, wanted=wanted, k=k)
+        return to_lists(
+            pack_customers(history, customer_factors, blocks=people), packed, wanted=wanted, k=k, product_blocks=goods
+        )
 
     @cached_property
     def customers(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retail_spark.recommend.topk import ABSENT, Floats, Integers, Ints, best_places
+from retail_spark.recommend.topk import Board, Entries, Floats, Integers, Ints
 
 Codes = npt.NDArray[np.int8]
 
@@ -18,7 +18,7 @@ STRATEGIES = ("popular", "als", "content", "repurchase", "explore", "popular_sto
 POPULAR, ALS, CONTENT, REPURCHASE, EXPLORE, POPULAR_STORE, POPULAR_REGION = STRATEGIES
 _CODE = {name: np.int8(at) for at, name in enumerate(STRATEGIES)}
 _CELLS = 1 << 20
-"""Scores worked on at once: 4 MB stay in a core's cache."""
+_NO_ENTRIES = Entries(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
 ALS_FLOOR = 1e-4
 BM25_K1, BM25_B = 1.2, 0.75
 """Robertson and Zaragoza (2009): saturation, and how much the length of a customer's history counts."""
@@ -137,39 +137,43 @@ def rank_products(
 ) -> Ranking:
     """The k best products of each customer by (score, product_id); `only_new` leaves out what was bought before.
 
-    `quota` is how many products of one category a list may hold. Customers are worked on a few at a time: memory is
-    that of the factors and of the answer, plus a fixed few megabytes.
+    `quota` is how many products of one category a list may hold. No matrix of all scores is ever made: memory is that
+    of the factors, the histories and the answer, plus a few megabytes.
     """
-    n, width = len(customers.factors), len(products.ids)
-    k = min(k, width)
+    n, k = len(customers.factors), min(k, len(products.ids))
     scaled = _scaled_factors(products, blend=blend)
     popular = np.float32(blend.popularity_scale) * products.features[blend.popularity]
     repeats = blend.repurchase_scale > 0 and not only_new
-    again = _repurchase_scores(customers, products, blend=blend) if repeats else None
-    is_known = np.abs(customers.factors).sum(axis=1) > 0
-    found = Ranking(np.zeros((n, k), np.int32), np.full((n, k), ABSENT, np.float32), np.zeros((n, k), np.int8))
-    step = max(1, _CELLS // max(width, 1))
-    for first in range(0, n, step):
-        rows = slice(first, first + step)
-        entries = slice(*np.searchsorted(customers.row, (first, first + step)))
-        row, place = customers.row[entries] - first, customers.place[entries]
-        scores = _open_scores(customers.factors[rows], scaled, popular)
-        if only_new:
-            scores[row, place] = ABSENT
-        elif again is not None:
-            scores[row, place] += again[entries]
-        places, best = best_places(scores, k=k, categories=products.categories, quota=quota)
-        found.places[rows], found.scores[rows] = places, best
-        codes = found.strategies[rows]
+    score = np.zeros(len(customers.row), dtype=np.float32)
+    if repeats:
+        score = _repurchase_scores(customers, products, blend=blend) + popular[customers.place]
         if scaled is not None:
-            codes[is_known[rows]] = _CODE[ALS]
-            if products.is_content is not None:
-                codes[products.is_content[places] & is_known[rows, None]] = _CODE[CONTENT]
-        if again is not None:
-            bought = np.zeros(scores.shape, dtype=bool)
-            bought[row, place] = True
-            codes[np.take_along_axis(bought, places, axis=1)] = _CODE[REPURCHASE]
-    return found
+            weight = np.float32(blend.als_scale) * _trend_weight(products, blend=blend)
+            score += np.maximum(_own_affinity(customers, products), np.float32(0)) * weight[customers.place]
+    left_out_or_repeated = only_new or repeats
+    own = Entries(customers.row, customers.place, score) if left_out_or_repeated else _NO_ENTRIES
+    left = None if scaled is None else customers.factors
+    board = Board(n, left, scaled, popular, own, leaves_out=only_new)
+    places, best = board.best(k, categories=products.categories, quota=quota)
+    codes = np.full(places.shape, _CODE[POPULAR], dtype=np.int8)
+    if scaled is not None:
+        is_known = np.abs(customers.factors).sum(axis=1) > 0
+        codes[is_known] = _CODE[ALS]
+        if products.is_content is not None:
+            codes[products.is_content[places] & is_known[:, None]] = _CODE[CONTENT]
+    if repeats:
+        codes[_is_among(places, customers, width=len(products.ids))] = _CODE[REPURCHASE]
+    return Ranking(places, best, codes)
+
+
+def _is_among(places: Ints, customers: Customers, *, width: int) -> npt.NDArray[np.bool_]:
+    """Which of the places (n x k) hold what the customer bought before."""
+    bought = np.sort(customers.row.astype(np.int64) * width + customers.place)
+    if not len(bought):
+        return np.zeros(places.shape, dtype=bool)
+    asked = np.arange(len(places), dtype=np.int64)[:, None] * width + places
+    at = np.minimum(np.searchsorted(bought, asked.ravel()), len(bought) - 1)
+    return np.asarray((bought[at] == asked.ravel()).reshape(places.shape))
 
 
 def fold_in(
@@ -214,19 +218,13 @@ def _scaled_factors(products: Products, *, blend: Blend) -> Floats | None:
     """Product factors times the weight of ALS, ready for a matrix product; None where ALS has no part."""
     if blend.als_scale <= 0:
         return None
-    trend = products.features["trend"] + np.float32(PRODUCT_FLOORS["trend"])
-    weight = np.float32(blend.als_scale) * trend ** np.float32(blend.als_trend_power)
+    weight = np.float32(blend.als_scale) * _trend_weight(products, blend=blend)
     return np.ascontiguousarray((products.factors * weight[:, None]).T)
 
 
-def _open_scores(factors: Floats, scaled: Floats | None, popular: Floats) -> Floats:
-    """Scores that every product has, bought before or not."""
-    if scaled is None:
-        return np.repeat(popular[None, :], len(factors), axis=0)
-    scores = factors @ scaled
-    np.maximum(scores, np.float32(0), out=scores)
-    scores += popular
-    return scores
+def _trend_weight(products: Products, *, blend: Blend) -> Floats:
+    trend = products.features["trend"] + np.float32(PRODUCT_FLOORS["trend"])
+    return np.asarray(trend ** np.float32(blend.als_trend_power), dtype=np.float32)
 
 
 def _repurchase_scores(customers: Customers, products: Products, *, blend: Blend) -> Floats:

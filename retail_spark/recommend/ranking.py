@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -23,13 +24,18 @@ from retail_spark.recommend.model import (
     Blend,
     Customers,
     Products,
+    Ranking,
     rank_products,
 )
-from retail_spark.recommend.topk import Floats, Ints, merged
+from retail_spark.recommend.topk import Entries, Floats, Ints, merged
 
 _CUSTOMER_BLOCK = (
     "block INT, customer_ids ARRAY<STRING>, customer_factors BINARY, starts BINARY, bought BINARY, orders BINARY, "
     "decayed BINARY"
+)
+_CUSTOMER_SCHEMA = pa.schema(
+    [("block", pa.int32()), ("customer_ids", pa.list_(pa.string()))]
+    + [(name, pa.binary()) for name in ("customer_factors", "starts", "bought", "orders", "decayed")]
 )
 _PRODUCT_BLOCK = (
     "product_ids ARRAY<STRING>, product_numbers BINARY, product_factors BINARY, product_features BINARY, "
@@ -55,11 +61,18 @@ class Wanted:
     quota: int | None = None
 
 
-def to_lists(customers: DataFrame, products: DataFrame, *, wanted: Sequence[Wanted], k: int) -> DataFrame:
+def to_lists(
+    customers: DataFrame, products: DataFrame, *, wanted: Sequence[Wanted], k: int, product_blocks: int
+) -> DataFrame:
     """One row per (list, customer_id, rank): product_id, score, strategy. Takes packed blocks; at most k ranks.
 
-    Ties go to the smaller product_id.
+    Ties go to the smaller product_id. With one block of products there is nothing to merge.
     """
+
+    def whole(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for at in range(batch.num_rows):
+                yield from _whole(batch.slice(at, 1).to_pylist()[0], wanted=wanted, k=k).to_batches()
 
     def rank(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -70,27 +83,26 @@ def to_lists(customers: DataFrame, products: DataFrame, *, wanted: Sequence[Want
         return _merged(partial.to_pylist(), wanted=wanted, k=k)
 
     pairs = customers.hint("shuffle_replicate_nl").crossJoin(products)
+    if product_blocks == 1:
+        return pairs.mapInArrow(whole, _LISTS)
     return pairs.mapInArrow(rank, _PARTIAL).groupBy("block").applyInArrow(merge, _LISTS)
 
 
 def pack_customers(history: DataFrame, factors: DataFrame, *, blocks: int) -> DataFrame:
     """One row per block of customers, by number: ids, factors and histories as binary columns."""
-    bought = F.sort_array(F.collect_list(F.struct("product_no", "orders", "decayed")))
-    people = (
-        history.groupBy("customer_no", "customer_id")
-        .agg(bought.alias("bought"))
-        .select(
-            "customer_no",
-            "customer_id",
-            F.transform("bought", lambda e: e.product_no).alias("bought"),
-            F.transform("bought", lambda e: e.orders.cast("float")).alias("orders"),
-            F.transform("bought", lambda e: e.decayed.cast("float")).alias("decayed"),
-        )
+    entries = history.select(
+        _block("customer_no", blocks).alias("block"),
+        "customer_no",
+        "customer_id",
+        "product_no",
+        F.col("orders").cast("float").alias("orders"),
+        F.col("decayed").cast("float").alias("decayed"),
     )
-    learned = factors.select(F.col("id").alias("customer_no"), F.col("features").alias("factors"))
-    rows = people.join(learned, "customer_no", how="inner")
-    packed = rows.withColumn("block", _block("customer_no", blocks)).groupBy("block")
-    return packed.applyInArrow(_pack_customers, _CUSTOMER_BLOCK).repartition(_tasks(history))
+    learned = factors.select(
+        _block("id", blocks).alias("block"), F.col("id").alias("customer_no"), F.col("features").alias("factors")
+    )
+    packed = entries.groupBy("block").cogroup(learned.groupBy("block")).applyInArrow(_pack_customers, _CUSTOMER_BLOCK)
+    return packed.repartition(_tasks(history))
 
 
 def pack_products(products: DataFrame, factors: DataFrame, *, blocks: int) -> DataFrame:
@@ -123,18 +135,31 @@ def _tasks(frame: DataFrame) -> int:
     return int(frame.sparkSession.conf.get("spark.sql.shuffle.partitions") or 4)
 
 
-def _pack_customers(table: pa.Table) -> pa.Table:
-    table = table.sort_by("customer_id").combine_chunks()
-    lengths = np.diff(table["bought"].combine_chunks().offsets.to_numpy())
-    starts = np.concatenate([[0], np.cumsum(lengths)])
+def _pack_customers(entries: pa.Table, learned: pa.Table) -> pa.Table:
+    """One row: the customers of a block who have factors, by id, each with the products bought, by number."""
+    learned = learned.sort_by("customer_no").combine_chunks()
+    numbers = learned["customer_no"].to_numpy()
+    bought_by, products = entries["customer_no"].to_numpy(), entries["product_no"].to_numpy()
+    at = np.minimum(np.searchsorted(numbers, bought_by), max(len(numbers) - 1, 0))
+    has_factors = numbers[at] == bought_by if len(numbers) else np.zeros(len(bought_by), dtype=bool)
+    of_customer, first, counts = np.unique(bought_by[has_factors], return_index=True, return_counts=True)
+    if not len(of_customer):
+        return pa.Table.from_batches([], schema=_CUSTOMER_SCHEMA)
+    ids = entries["customer_id"].filter(pa.array(has_factors)).take(pa.array(first)).combine_chunks()
+    by_id = pc.sort_indices(ids).to_numpy()
+    place = np.empty(len(by_id), dtype=np.int64)
+    place[by_id] = np.arange(len(by_id))
+    order = np.lexsort((products[has_factors], place[np.searchsorted(of_customer, bought_by[has_factors])]))
+    starts = np.concatenate([[0], np.cumsum(counts[by_id])])
+    factors = learned["factors"].take(pa.array(np.searchsorted(numbers, of_customer[by_id])))
     row = {
-        "block": table["block"][0].as_py(),
-        "customer_ids": table["customer_id"].to_pylist(),
-        "customer_factors": _flat(table["factors"], np.float32),
+        "block": entries["block"][0].as_py(),
+        "customer_ids": ids.take(pa.array(by_id)).to_pylist(),
+        "customer_factors": _flat(factors, np.float32),
         "starts": starts.astype(np.int32).tobytes(),
-        "bought": _flat(table["bought"], np.int32),
-        "orders": _flat(table["orders"], np.float32),
-        "decayed": _flat(table["decayed"], np.float32),
+        "bought": products[has_factors][order].astype(np.int32).tobytes(),
+        "orders": entries["orders"].to_numpy()[has_factors][order].tobytes(),
+        "decayed": entries["decayed"].to_numpy()[has_factors][order].tobytes(),
     }
     return pa.Table.from_batches([_one_row(row)])
 
@@ -163,11 +188,24 @@ def _flat(column: pa.ChunkedArray, kind: type[np.generic]) -> bytes:
     return bytes(values.astype(kind).tobytes())
 
 
-def _ranked(pair: dict[str, Any], *, wanted: Sequence[Wanted], k: int) -> pa.RecordBatch:
-    """The lists of one block of customers over one block of products, packed: one plane a list."""
+def _rankings(pair: dict[str, Any], *, wanted: Sequence[Wanted], k: int) -> tuple[Products, list[Ranking]]:
     products, numbers = _products_of(pair)
     customers = _customers_of(pair, numbers=numbers)
-    lists = [rank_products(customers, products, blend=w.blend, k=k, only_new=w.only_new, quota=w.quota) for w in wanted]
+    return products, [
+        rank_products(customers, products, blend=w.blend, k=k, only_new=w.only_new, quota=w.quota) for w in wanted
+    ]
+
+
+def _whole(pair: dict[str, Any], *, wanted: Sequence[Wanted], k: int) -> pa.Table:
+    """The lists of one block of customers over all products."""
+    products, lists = _rankings(pair, wanted=wanted, k=k)
+    ids, people = pa.array(products.ids.tolist(), type=pa.string()), pa.array(pair["customer_ids"], type=pa.string())
+    return pa.concat_tables([_rows(want, people, ids, found) for want, found in zip(wanted, lists, strict=True)])
+
+
+def _ranked(pair: dict[str, Any], *, wanted: Sequence[Wanted], k: int) -> pa.RecordBatch:
+    """The lists of one block of customers over one block of products, packed: one plane a list."""
+    products, lists = _rankings(pair, wanted=wanted, k=k)
     places = np.stack([ranking.places for ranking in lists])
     chosen, inside = np.unique(places, return_inverse=True)
     row = {
@@ -229,21 +267,27 @@ def _flat_list(
     n, width = codes.shape
     row = np.repeat(np.arange(n), width)
     flat = codes.ravel()
-    best, values = merged(row, flat, scores.ravel(), n=n, k=k, categories=categories[flat], quota=want.quota)
-    customer, rank = np.nonzero(values >= 0)
-    product = best[customer, rank]
+    entries = Entries(row, flat, scores.ravel())
+    best, values = merged(entries, n=n, k=k, categories=categories[flat], quota=want.quota)
     # a (customer, product) pair is in one block of products only, so its strategy is found by the pair
     pair = row.astype(np.int64) * len(ids) + flat
     order = np.argsort(pair, kind="stable")
-    at = order[np.searchsorted(pair, customer.astype(np.int64) * len(ids) + product, sorter=order)]
-    names = pa.array(STRATEGIES)
+    asked = np.arange(n, dtype=np.int64)[:, None] * len(ids) + best
+    at = np.minimum(np.searchsorted(pair, asked, sorter=order), len(pair) - 1)
+    found = Ranking(best, values, strategies.ravel()[order[at]])
+    return _rows(want, pa.array(people, type=pa.string()), pa.array(ids.tolist(), type=pa.string()), found)
+
+
+def _rows(want: Wanted, people: pa.Array, ids: pa.Array, found: Ranking) -> pa.Table:
+    """One list of some customers as flat rows."""
+    customer, rank = np.nonzero(found.scores >= 0)
     columns = {
         "list": pa.array([want.name]).take(pa.array(np.zeros(len(customer), dtype=np.int32))),
-        "customer_id": pa.array(people, type=pa.string()).take(pa.array(customer)),
+        "customer_id": people.take(pa.array(customer)),
         "rank": pa.array((rank + 1).astype(np.int32)),
-        "product_id": pa.array(ids.tolist(), type=pa.string()).take(pa.array(product)),
-        "score": pa.array(values[customer, rank].astype(np.float64)),
-        "strategy": names.take(pa.array(strategies.ravel()[at])),
+        "product_id": ids.take(pa.array(found.places[customer, rank])),
+        "score": pa.array(found.scores[customer, rank].astype(np.float64)),
+        "strategy": pa.array(STRATEGIES).take(pa.array(found.strategies[customer, rank])),
     }
     return pa.table(columns)
 

@@ -128,7 +128,7 @@ class JobSettings(Section):
     )
 
     customer_block: int = setting(4096, "customers scored in one matrix product", unit="customers", ge=1)
-    product_block: int = setting(16_384, "products scored in one matrix product", unit="products", ge=1)
+    product_block: int = setting(32_768, "products scored in one matrix product", unit="products", ge=1)
     served_customers: int = setting(
         50_000, "customers whose factors travel inside the registered model; the most active are taken",
         unit="customers", ge=0,

@@ -91,8 +91,11 @@ def to_alike(learned: Learned, *, settings: JobSettings) -> DataFrame:
     )
     number = goods.count()
     left = pack_customers(itself, factors, blocks=blocks_of(number, size=settings.customer_block))
-    right = pack_products(goods, factors, blocks=blocks_of(number, size=settings.product_block))
-    found = to_lists(left, right, wanted=(_COSINE,), k=settings.similar_k).where(F.col("score") > 0)
+    blocks = blocks_of(number, size=settings.product_block)
+    right = pack_products(goods, factors, blocks=blocks)
+    found = to_lists(left, right, wanted=(_COSINE,), k=settings.similar_k, product_blocks=blocks).where(
+        F.col("score") > 0
+    )
     sizes = goods.select("product_id", "buyers")
     named = found.select(
         F.col("customer_id").alias("product_id"),

@@ -215,7 +215,11 @@ def test_lists_equal_a_plain_sort_whatever_the_blocks(spark: SparkSession, block
     orders = Blend({"orders": 1.0}, repurchase_scale=1.0)
     wanted = (Wanted("all", orders, only_new=False), Wanted("discover", orders, only_new=True))
     found: dict[tuple[str, str], list[str]] = {}
-    for row in to_lists(customers, packed, wanted=wanted, k=5).orderBy("list", "customer_id", "rank").collect():
+    for row in (
+        to_lists(customers, packed, wanted=wanted, k=5, product_blocks=blocks[1])
+        .orderBy("list", "customer_id", "rank")
+        .collect()
+    ):
         found.setdefault((row["list"], row.customer_id), []).append(row.product_id)
     names = {p: f"p{(p * 5) % 11:02d}" for p in range(11)}
     for c in range(7):
