@@ -15,8 +15,8 @@ from pydantic import create_model
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import SALES
-from retail_spark.errors import InputError
+from retail_spark.canonical import CUSTOMERS, PRODUCTS, SALES
+from retail_spark.errors import InputError, UsageError
 from retail_spark.lake.commits import carry_out
 from retail_spark.lake.content import content_hash
 from retail_spark.lake.contracts import Contract
@@ -211,3 +211,60 @@ def test_one_customer_is_listed_by_the_baseline(lake: Lake) -> None:
         (1, "milk", "repurchase"),
         (2, "tea", "repurchase"),
     ]
+
+
+def filled(spark: SparkSession, contract: Contract, rows: list[dict[str, object]]) -> DataFrame:
+    """Rows of a canonical table, what is not given NULL."""
+    whole = [tuple(({"source": "made_up", "row_hash": "x"} | row).get(name) for name in contract.names) for row in rows]
+    return spark.createDataFrame(whole, contract.schema)
+
+
+@pytest.mark.slow
+def test_rules_of_the_business_and_cold_starts_shape_the_lists(lake: Lake) -> None:
+    spark = lake.spark
+    described = [
+        {"product_id": f"p{at:02d}", "product_name": f"thing number{at}", "category": f"c{at % 4}"} for at in range(40)
+    ]
+    fresh = {"product_id": "new", "product_name": "thing number39", "category": "c1", "introduced_on": date(2024, 4, 1)}
+    gone = {"product_id": "gone", "category": "c1", "discontinued_on": date(2024, 1, 1)}
+    others = {
+        PRODUCTS: filled(spark, PRODUCTS, [*described, fresh, gone]),
+        CUSTOMERS: filled(
+            spark, CUSTOMERS, [{"customer_id": "guest", "home_store_id": "web"}, {"customer_id": "lost"}]
+        ),
+    }
+    run = given_run(lake, purchases(), as_of=date(2024, 4, 29), others=others)
+    rules = {"excluded_categories": ("c0",), "max_per_category": 2, "explored": 1, "min_place_customers": 10}
+    outcome = recommend(run, JobSettings(**{**SMALL, **rules, "search_trials": 1}))
+    assert {t["metrics"].keys() & {"ndcg_als", "ndcg_all", "ndcg_discover"} != set() for t in outcome.trials} == {True}
+    assert sum("ndcg_als" in t["metrics"] for t in outcome.trials) == 2
+    lists, similar, customer_numbers, product_numbers = writes_of(outcome, Verdict(True, "candidate", "1", ()))
+    rows = lists.frame.collect()
+    category = {str(d["product_id"]): str(d["category"]) for d in (*described, fresh, gone)}
+    assert {"c1", "c2", "c3"} == {category[r.product_id] for r in rows}
+    of_list: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        of_list.setdefault((row["list"], row.customer_id), []).append(category[row.product_id])
+    known = {name: shown for name, shown in of_list.items() if name[1].startswith("c")}
+    assert all(shown.count(c) <= 3 for shown in known.values() for c in set(shown)), "two, and one explored"
+    explored = [r for r in rows if r.product_id == "new" and r["list"] == "discover" and r.customer_id.startswith("c")]
+    assert {r.strategy for r in explored} <= {"explore", "content"}
+    assert len(explored) == 50
+    guest = {(r.strategy, r.store_id) for r in rows if r.customer_id == "guest"}
+    assert guest == {("popular_store", "web")}
+    assert {r.strategy for r in rows if r.customer_id in ("lost", "*")} == {"popular"}
+    methods = {r.method: r.n for r in similar.frame.groupBy("method").agg(F.count(F.lit(1)).alias("n")).collect()}
+    assert set(methods) == {"factors", "co_purchase", "bought_together"}
+    assert customer_numbers.frame.count() == 50
+    assert product_numbers.frame.where("product_id = 'new'").count() == 1
+
+
+def test_rules_that_leave_nothing_are_refused(lake: Lake) -> None:
+    rows = [{"product_id": f"p{at:02d}", "category": "c"} for at in range(40)]
+    run = given_run(
+        lake, purchases(customers=3), as_of=date(2024, 4, 29), others={PRODUCTS: filled(lake.spark, PRODUCTS, rows)}
+    )
+    with pytest.raises(UsageError, match="leave no product"):
+        recommend(run, JobSettings(**{**SMALL, "excluded_categories": ("c",), "min_test_customers": 1000}))
+    with pytest.raises(InputError, match=r"silver\.inventory"):
+        recommend(run, JobSettings(**{**SMALL, "only_in_stock": True, "min_test_customers": 1000}))
