@@ -13,7 +13,7 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.recommend.evaluate import to_customer_metrics, to_truth
+from retail_spark.recommend.evaluate import count_people, to_customer_metrics, to_truth
 from retail_spark.recommend.learning import Data, Learned, count, with_factors
 from retail_spark.recommend.model import ALS_FLOOR, POWERS, PRODUCT_FLOORS, Blend, Recipe
 from retail_spark.recommend.ranking import Wanted
@@ -116,14 +116,11 @@ def _nested(data: Data, counted: Learned, *, until: date, cut: date) -> Nested |
         (F.col("bought") > 0) & F.col("day").between(F.lit(until + timedelta(days=1)), F.lit(cut))
     )
     truth = data.run.stage("nested_truth", to_truth(window, counted.history))
-    people = truth.agg(
-        F.count_distinct("customer_id").alias("all"),
-        F.count_distinct(F.when(F.col("is_new"), F.col("customer_id"))).alias("new"),
-    ).collect()[0]
-    if min(people["all"], people["new"]) < settings.min_test_customers:
+    people = count_people(truth)
+    if min(people) < settings.min_test_customers:
         return None
-    if people["all"] > settings.choice_customers:
-        share = int(1e6 * settings.choice_customers / people["all"])
+    if people[0] > settings.choice_customers:
+        share = int(1e6 * settings.choice_customers / people[0])
         truth = truth.where(F.pmod(F.xxhash64("customer_id", F.lit(data.run.seed)), F.lit(1_000_000)) < share)
     return Nested(data, until, truth)
 

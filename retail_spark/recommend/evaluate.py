@@ -139,6 +139,13 @@ def poisson_weights(keys: npt.NDArray[np.int64], *, replicates: int) -> npt.NDAr
     return np.hstack([np.ones((len(keys), 1)), counts.astype(np.float64)])
 
 
+def count_people(truth: DataFrame) -> tuple[int, int]:
+    """Customers with a relevant product, and with a new one."""
+    is_new = F.when(F.col("is_new"), F.col("customer_id"))
+    row = truth.agg(F.count_distinct("customer_id").alias("any"), F.count_distinct(is_new).alias("new")).collect()[0]
+    return int(row["any"]), int(row["new"])
+
+
 def to_cold_truth(test: DataFrame, history: DataFrame) -> DataFrame:
     """As `to_truth`, for customers without any purchase in the training history."""
     warm = history.select("customer_id").distinct()

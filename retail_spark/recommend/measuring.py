@@ -17,6 +17,7 @@ from retail_spark.recommend.coldstart import to_default_list
 from retail_spark.recommend.contracts import LISTS
 from retail_spark.recommend.evaluate import (
     Means,
+    count_people,
     to_activity_deciles,
     to_cold_truth,
     to_coverage_curve,
@@ -107,11 +108,7 @@ def measure(data: Data, *, cut: date, recipe: Recipe, others: Sequence[Wanted] =
         counted = count(data, until=cut, recipe=recipe, name="test")
         test = data.lines.where((F.col("bought") > 0) & (F.col("day") > F.lit(cut)))
         truth = run.stage("truth", to_truth(test, counted.history))
-        warm = truth.agg(
-            F.count_distinct("customer_id").alias("all"),
-            F.count_distinct(F.when(F.col("is_new"), F.col("customer_id"))).alias("discover"),
-        ).collect()[0]
-    if min(warm["all"], warm["discover"]) < settings.min_test_customers:
+    if min(count_people(truth)) < settings.min_test_customers:
         return None
     with run.progress.step("train"):
         learned = with_factors(counted, data=data)

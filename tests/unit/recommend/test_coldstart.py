@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date
+from itertools import combinations
 
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -19,7 +24,7 @@ from retail_spark.recommend.coldstart import (
 from retail_spark.recommend.evaluate import to_spread
 from retail_spark.recommend.exposures import to_off_policy
 from retail_spark.recommend.settings import JobSettings
-from retail_spark.recommend.similar import to_together
+from retail_spark.recommend.similar import count_pairs, to_together
 
 DAY = date(2024, 1, 31)
 _LISTS = "list string, customer_id string, rank int, product_id string, score double, strategy string"
@@ -159,20 +164,29 @@ def test_lists_show_what_is_in_range_allowed_in_stock_and_earns_enough(spark: Sp
 
 
 def test_products_in_the_same_baskets_have_cosine_lift_and_support(spark: SparkSession) -> None:
-    baskets = [("1", "a"), ("1", "b"), ("2", "a"), ("2", "b"), ("3", "a"), ("4", "c"), ("4", "b")]
-    groups = spark.createDataFrame(baskets, "group string, product_id string")
+    a, b, c = 1, 2, 3
+    baskets = [("1", a), ("1", b), ("2", a), ("2", b), ("3", a), ("4", c), ("4", b)]
+    groups = spark.createDataFrame(baskets, "group string, product_no int")
     rows = to_together(groups, min_support=2, most=100, k=5).collect()
-    found = {(r.product_id, r.similar_product_id): (r.support, r.similarity, r.lift, r["rank"]) for r in rows}
+    found = {(r.product_no, r.similar_no): (r.support, r.similarity, r.lift, r["rank"]) for r in rows}
     expected = (2, pytest.approx(2 / 3), pytest.approx(2 * 4 / 9), 1)
-    assert found == {("a", "b"): expected, ("b", "a"): expected}
+    assert found == {(a, b): expected, (b, a): expected}
 
 
 def test_a_huge_basket_is_drawn_from_not_multiplied_out(spark: SparkSession) -> None:
-    groups = spark.range(200).select(
-        F.explode(F.array(F.lit("g"), F.lit("h"))).alias("group"), F.col("id").cast("string").alias("product_id")
-    )
+    group = F.explode(F.array(F.lit("g"), F.lit("h"))).alias("group")
+    groups = spark.range(200).select(group, F.col("id").cast("int").alias("product_no"))
     rows = to_together(groups, min_support=1, most=10, k=1000)
     assert rows.count() <= 2 * 2 * 45
+
+
+@given(st.lists(st.sets(st.integers(0, 2**31 - 1), max_size=6), max_size=8))
+def test_pairs_are_counted_as_by_hand(baskets: list[set[int]]) -> None:
+    expected = Counter(pair for basket in baskets for pair in combinations(sorted(basket), 2))
+    lists = pa.array([sorted(basket) for basket in baskets], type=pa.list_(pa.int32()))
+    codes, counts = count_pairs(lists)
+    pairs = zip((codes >> 31).tolist(), (codes & (2**31 - 1)).tolist(), strict=True)
+    assert dict(zip(pairs, counts.tolist(), strict=True)) == expected
 
 
 def test_spread_of_lists(spark: SparkSession) -> None:
