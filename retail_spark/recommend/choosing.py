@@ -176,7 +176,7 @@ def _fitted_powers(nested: Nested, learned: Learned) -> Blend | None:
     logs = [F.log(_floored(name)).alias(name) for name in POWERS]
     table = rows.select(F.col("again").cast("double").alias("label"), *logs)
     vectors = VectorAssembler(inputCols=list(POWERS), outputCol="features").transform(table)
-    model = LogisticRegression(maxIter=100, regParam=_RIDGE, tol=1e-8).fit(
+    model = LogisticRegression(maxIter=30, regParam=_RIDGE, tol=1e-6).fit(
         vectors.repartition(1).sortWithinPartitions("label", *POWERS)
     )
     powers = {name: round(float(weight), 2) for name, weight in zip(POWERS, model.coefficients.toArray(), strict=True)}

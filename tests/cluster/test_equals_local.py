@@ -70,7 +70,8 @@ def shop(data_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFa
 
 
 def arguments(job: str, *, shop: Path, lake: Path) -> list[str]:
-    at = ["--as-of", AS_OF] if job == "recommend" else []
+    quick = ["recommend.chooses_blend=false", "recommend.iterations=5", "recommend.replicates=50"]
+    at = ["--as-of", AS_OF, *(part for one in quick for part in ("--set", one))] if job == "recommend" else []
     sets = ["--set", f"lake.root={lake}", "--set", f"data_root={shop}"]
     return ["-c", "conf/sources/online_retail.yml", *sets, *at]
 
