@@ -33,7 +33,7 @@ _LATE_RATE = (
 
 SUPPLIER_RISK = snapshot(
     "gold.supplier_risk",
-    grain="One row per supplier with a delivery known by as_of.",
+    grain="One row per supplier with a line promised in the window before as_of, or open then.",
     key=("supplier_id",),
     columns=(
         Column("supplier_id", STRING, "Supplier."),
@@ -41,7 +41,7 @@ SUPPLIER_RISK = snapshot(
                check="risk_score BETWEEN 0 AND 100"),
         Column("risk_band", STRING, "low, medium, high or critical, by the settings' thresholds.",
                check="risk_band IN ('low', 'medium', 'high', 'critical')"),
-        _share("p_late", "Mean probability that an open line is late; the shrunk rate where none is open"),
+        _share("p_late", "Mean probability that an open line not yet due is late; the shrunk rate where there is none"),
         *_LATE_RATE,
         _share("otif_rate", "Share delivered on time and in full, by the settings' level and tolerance",
                nullable=True),
@@ -71,11 +71,12 @@ SUPPLIER_RISK = snapshot(
 
 DELIVERY_RISK = snapshot(
     "gold.delivery_risk",
-    grain="One row per open line: promised after as_of, or not known to have arrived by then.",
+    grain="One row per open line: known by as_of, and not known to have arrived by then.",
     key=("delivery_id",),
     columns=(
         Column("delivery_id", STRING, "Line of a purchase order."),
-        _share("p_late", "Calibrated probability that it arrives after the day promised"),
+        _share("p_late", "Calibrated probability that it arrives after the day promised; 1 where that day is over"),
+        Column("is_overdue", BOOLEAN, "The day promised is over."),
         _share("p_late_raw", "The same before calibration"),
         Column("margin", DOUBLE, "Log odds behind p_late_raw."),
         Column("delay_p50_days", DOUBLE, "Median of delivered minus promised, days; negative is early.",
@@ -98,10 +99,10 @@ SUPPLIER_LEVELS = snapshot(
         Column("deliveries", LONG, "Shipments that have arrived.", check="deliveries >= 0"),
         Column("late", LONG, "Those of them that were late.", check="late >= 0"),
         *_LATE_RATE,
-        Column("changed_on", DATE, "Day of the last change in lateness at this level alone: a change of the level "
+        Column("changed_on", DATE, "Day of the last change at this level alone: a change of the level "
                "above is not repeated below.", nullable=True),
-        Column("changed_what", STRING, "late_up or late_down.", nullable=True,
-               check="changed_what IN ('late_up', 'late_down')"),
+        Column("changed_what", STRING, "late_up, late_down, slower or faster.", nullable=True,
+               check="changed_what IN ('late_up', 'late_down', 'slower', 'faster')"),
         Column("suppliers", LONG, "Suppliers behind the member.", check="suppliers >= 1"),
     ),
     checks=(("late_rate_ordered", "late_rate_low <= late_rate AND late_rate <= late_rate_high"),),

@@ -19,16 +19,20 @@ class Recipe:
     lead_columns: tuple[str, ...]
     calendar_columns: tuple[str, ...]
     history_keys: tuple[tuple[str, ...], ...]
+    history_kinds: tuple[str, ...]
     recent_days: tuple[int, ...]
     prior_weight: float
     max_categories: int
-    calibration_share: float
     calibration: str
+    calibration_share: float
+    calibration_slices: int
+    calibration_prior: float
     trees: int
     max_depth: int
     learning_rate: float
     subsample: float
     column_share: float
+    forest: int
     min_child_weight: float
     reg_lambda: float
     num_workers: int

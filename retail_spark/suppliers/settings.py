@@ -12,6 +12,10 @@ from retail_spark.suppliers.recipe import Recipe
 _NAME = "a canonical column of silver.deliveries, or else a key of its attributes"
 
 
+# History windows, depth, learning rate and the rest were chosen on SCMS lines promised before 2014-05-02 alone: six
+# half years from 2011-05-02, each foretold from what came before it (tests/benchmarks/RESULTS_suppliers.md).
+
+
 class JobSettings(Section):
     """What counts as late, what is known when, what is learned, and how the score is made."""
 
@@ -50,7 +54,10 @@ class JobSettings(Section):
          ("supplier_id", "origin_country", "destination_country"), ("category",)),
         f"what histories of lateness are kept by; each is a list of columns: {_NAME}",
     )  # fmt: skip
-    recent_days: tuple[int, ...] = setting((90, 365), "windows of recent history beside the whole of it", unit="days")
+    history_kinds: tuple[Literal["rate", "delay", "overdue"], ...] = setting(
+        ("rate", "delay", "overdue"), "what a history tells: share late, mean delay, share of shipments now overdue"
+    )
+    recent_days: tuple[int, ...] = setting((60, 180), "windows of recent history beside the whole of it", unit="days")
     prior_weight: float = setting(20.0, "shipments that the rate of the level above weighs", unit="shipments", gt=0)
     max_categories: int = setting(
         200, "values of a category column that are told apart; the rarest are one", unit="values", ge=2, le=2000
@@ -61,10 +68,17 @@ class JobSettings(Section):
         gt=0, lt=1,
     )  # fmt: skip
     test_from: str | None = setting(None, "first day promised of the held-out window, ISO; empty: by test_share")
-    calibration_share: float = setting(
-        0.2, "slice before the window, by share of its training lines, that calibrates", unit="share 0..1", gt=0, lt=1
-    )
     calibration: Literal["platt", "isotonic", "none"] = setting("platt", "how margins become probabilities")
+    calibration_share: float = setting(
+        0.1, "share of the training lines in one calibrating slice", unit="share 0..1", gt=0, lt=0.3
+    )
+    calibration_slices: int = setting(
+        3, "last slices, each foretold by a booster that saw only what came before it, that calibrate together",
+        unit="slices", ge=1, le=3,
+    )  # fmt: skip
+    calibration_prior: float = setting(
+        200.0, "ridge that draws Platt's curve to no correction at all: one slice's luck shall not rule", ge=0,
+    )  # fmt: skip
     min_lines: int = setting(
         200, "known lines that training and held-out window must have; with fewer the shrunk rate scores",
         unit="lines", ge=10,
@@ -77,11 +91,12 @@ class JobSettings(Section):
         0.97, "a column, or the model, that ranks better than this decides the label and is refused", gt=0.5, le=1
     )
 
-    trees: int = setting(120, "trees of the booster", unit="trees", ge=1, le=10_000)
-    max_depth: int = setting(4, "depth of a tree", unit="levels", ge=1, le=16)
-    learning_rate: float = setting(0.07, "weight of a tree", gt=0, le=1)
-    subsample: float = setting(0.7, "share of lines that a tree sees", unit="share 0..1", gt=0, le=1)
-    column_share: float = setting(0.4, "share of features that a tree sees", unit="share 0..1", gt=0, le=1)
+    trees: int = setting(60, "rounds of the booster", unit="rounds", ge=1, le=10_000)
+    max_depth: int = setting(6, "depth of a tree", unit="levels", ge=1, le=16)
+    learning_rate: float = setting(0.06, "weight of a tree", gt=0, le=1)
+    subsample: float = setting(0.5, "share of lines that a tree sees", unit="share 0..1", gt=0, le=1)
+    forest: int = setting(4, "trees of a round, averaged", unit="trees", ge=1, le=100)
+    column_share: float = setting(0.3, "share of features that a split may use", unit="share 0..1", gt=0, le=1)
     min_child_weight: float = setting(5.0, "least weight in a leaf", ge=0)
     reg_lambda: float = setting(5.0, "ridge on the leaves", ge=0)
     num_workers: int = setting(
@@ -114,8 +129,7 @@ class JobSettings(Section):
     reasons: int = setting(3, "reasons told for a supplier", unit="reasons", ge=1, le=20)
 
     false_alarm_years: float = setting(10.0, "years of a supplier that hold one false alarm", unit="years", gt=0)
-    odds_ratio: float = setting(3.0, "change of the odds of being late that is looked for", gt=1)
-    lead_shift: float = setting(1.0, "change of the lead time that is looked for", unit="standard deviations", gt=0)
+    odds_ratio: float = setting(4.0, "change of the odds of being late that is looked for", gt=1)
     min_known: int = setting(20, "shipments that must be known before a change can be seen", unit="shipments", ge=5)
 
     @model_validator(mode="after")

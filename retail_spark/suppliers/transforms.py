@@ -141,7 +141,7 @@ def with_histories(lines: DataFrame, *, recipe: Recipe) -> DataFrame:
 
     The join brings one row a (member, cutoff_day) by construction: to_history groups by them.
     """
-    weight, recent = recipe.prior_weight, recipe.recent_days
+    weight, recent, names = recipe.prior_weight, recipe.recent_days, history_names(recipe)
     found = lines
     for name, member in (("all", F.lit("*")), *((key_name(k), member_of(k)) for k in recipe.history_keys)):
         keyed = found.withColumn("member", member)
@@ -149,9 +149,10 @@ def with_histories(lines: DataFrame, *, recipe: Recipe) -> DataFrame:
         base = F.lit(_PRIOR_RATE) if name == "all" else F.col("all__rate")
         prior = _PRIOR_SHIPMENTS if name == "all" else weight
         features = history_features(name, base=base, prior_weight=prior, recent_days=recent)
+        wanted = [feature for feature, own in names.items() if own == name]
         joined = keyed.join(history, ["member", "cutoff_day"], how="left")
         kept = [c for c in found.columns if c != "cutoff_day"]
-        found = joined.select("cutoff_day", *kept, *[value.alias(feature) for feature, value in features.items()])
+        found = joined.select("cutoff_day", *kept, *[features[feature].alias(feature) for feature in wanted])
     return found
 
 
@@ -174,9 +175,11 @@ def history_features(name: str, *, base: Column, prior_weight: float, recent_day
 
 
 def history_names(recipe: Recipe) -> dict[str, str]:
-    """Feature name -> name of its history, in the order of `with_histories`."""
-    found = {}
+    """Feature name -> name of its history, in the order of `with_histories`. The rates are always there."""
+    found: dict[str, str] = {}
+    wanted = {"rate", *recipe.history_kinds}
     for name in ("all", *(key_name(k) for k in recipe.history_keys)):
         kinds = ["rate", "delay", *(f"{kind}_{days}" for days in recipe.recent_days for kind in ("rate", "delay"))]
-        found |= {f"{name}__{kind}": name for kind in (*kinds, "overdue")}
+        kept = [kind for kind in (*kinds, "overdue") if kind.partition("_")[0] in wanted]
+        found |= {f"{name}__{kind}": name for kind in kept}
     return found
