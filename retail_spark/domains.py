@@ -42,6 +42,9 @@ JOBS: dict[str, Entry] = {
     "recommend": Entry(
         "retail_spark.recommend", "product lists for every customer", ("ndcg_at_10", "ndcg_at_10_discover")
     ),
+    "supplier_risk": Entry(
+        "retail_spark.suppliers", "who will be late, how sure that is, and why", ("auc", "brier", "average_precision")
+    ),
     "maintain": Entry(
         "retail_spark.maintain", "compact, vacuum and analyse the lake's tables", ("tables", "files_removed")
     ),

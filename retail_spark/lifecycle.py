@@ -165,14 +165,15 @@ class Life:
 
     def _as_of(self, pins: Mapping[str, Pin]) -> date | None:
         driving = self.job.driving
-        if driving is None or driving.known_by is None:
+        dated_by = None if driving is None else driving.dated_by or driving.known_by
+        if driving is None or dated_by is None:
             if self.given_as_of is not None:
                 raise UsageError(f"{self.job.name} has no as-of date.", fix="leave --as-of out")
             return None
         if self.given_as_of is not None:
             return self.given_as_of
         frame = self.lake.read(driving.table, version=pins[driving.name].read_version)
-        last = frame.agg(F.to_date(F.max(F.expr(driving.known_by))).alias("last")).collect()[0]["last"]
+        last = frame.agg(F.to_date(F.max(F.expr(dated_by))).alias("last")).collect()[0]["last"]
         if last is None:
             raise InputError(f"{driving.name} is empty in {self.lake.where}.", fix="ingest some rows first")
         return date.fromisoformat(str(last))

@@ -83,6 +83,8 @@ class Contract:
     checks: tuple[tuple[str, str], ...] = ()
     """(name, SQL condition) over several columns."""
     known_by: str | None = None
+    dated_by: str | None = None
+    """SQL expression whose latest value is the default as_of of a job that the table drives; empty: known_by."""
     snapshot: bool = False
     change_feed: bool = False
     """Delta's change feed, for jobs that ask what was added since their last run."""

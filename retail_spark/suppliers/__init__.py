@@ -1,0 +1,1 @@
+"""Supplier risk: who will be late, how sure that is, why, and what changed."""

@@ -1,0 +1,177 @@
+"""Rates of suppliers: shrunk lateness with intervals, OTIF, fill, defects, lead times. DataFrame to DataFrame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import Window as W
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
+
+from retail_spark.suppliers.transforms import UNKNOWN, to_events
+
+LANE = ("origin_country", "destination_country")
+_LEVELS: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
+    ("all", (), None),
+    ("lane", ("lane",), "all"),
+    ("supplier", ("supplier_id",), "all"),
+    ("supplier_lane", ("supplier_id", "lane"), "supplier"),
+    ("supplier_lane_category", ("supplier_id", "lane", "category"), "supplier_lane"),
+)
+_PRIOR_RATE, _PRIOR_SHIPMENTS = 0.1, 2.0
+
+
+def with_lane(lines: DataFrame) -> DataFrame:
+    """Adds lane (origin and destination), and a category and value that are never NULL. Same grain."""
+    ends = [F.coalesce(name, F.lit(UNKNOWN)) for name in LANE]
+    return lines.withColumns(
+        {
+            "lane": F.concat_ws(" > ", *ends),
+            "category": F.coalesce("category", F.lit(UNKNOWN)),
+            "value": F.greatest(F.coalesce("order_value", F.lit(0.0)), F.lit(0.0)),
+        }
+    )
+
+
+def to_level_rates(lines: DataFrame, *, prior_weight: float) -> DataFrame:
+    """One row per (level, member): shipments that arrived, late ones, and the shrunk share late with its interval.
+
+    Beta-binomial: each level's share, worth prior_weight shipments, is where the level below starts from (all to
+    supplier to supplier on a lane to its category there). A shipment counts once in every member it belongs to.
+    """
+    counts = {name: _counted(lines, name=name, columns=columns) for name, columns, _ in _LEVELS}
+    rows: dict[str, DataFrame] = {}
+    for name, _, parent in _LEVELS:
+        if parent is None:
+            prior, weight, known = F.lit(_PRIOR_RATE), _PRIOR_SHIPMENTS, counts[name]
+        else:
+            above = next(own for level, own, _ in _LEVELS if level == parent)
+            rates = rows[parent].select(*above, F.col("late_rate").alias("prior"))
+            joined = counts[name].join(rates, list(above), how="left") if above else counts[name].crossJoin(rates)
+            prior, weight, known = F.col("prior"), prior_weight, joined
+        a, b = F.col("late") + weight * prior, F.col("deliveries") - F.col("late") + weight * (1 - prior)
+        rows[name] = known.withColumns({"late_rate": a / (a + b), "_a": a, "_b": b})
+    found = [_level(rows[name], name=name, has_supplier="supplier_id" in columns) for name, columns, _ in _LEVELS]
+    union = found[0]
+    for frame in found[1:]:
+        union = union.unionByName(frame)
+    low, high = (
+        beta_quantile(F.lit(0.025), F.col("_a"), F.col("_b")),
+        beta_quantile(F.lit(0.975), F.col("_a"), F.col("_b")),
+    )
+    bounded = union.withColumns({"late_rate_low": low, "late_rate_high": high})
+    # at the ends of 0..1 the mean of a very skewed Beta lies beyond its own quantiles
+    return bounded.withColumns(
+        {
+            "late_rate_low": F.least("late_rate_low", "late_rate"),
+            "late_rate_high": F.greatest("late_rate_high", "late_rate"),
+        }
+    ).drop("_a", "_b")
+
+
+def _level(rows: DataFrame, *, name: str, has_supplier: bool) -> DataFrame:
+    supplier = F.col("supplier_id") if has_supplier else F.lit(None).cast("string")
+    about = (F.lit(name).alias("level"), "member", supplier.alias("supplier_id"), "suppliers")
+    return rows.select(*about, "deliveries", "late", "late_rate", "_a", "_b")
+
+
+def member_name(columns: Sequence[str]) -> Column:
+    """The name of a level's member: its parts joined by ' | '."""
+    return F.concat_ws(" | ", *columns) if columns else F.lit("*")
+
+
+def _counted(lines: DataFrame, *, name: str, columns: tuple[str, ...]) -> DataFrame:
+    members = lines.withColumn("member", member_name(columns))
+    events = to_events(members).groupBy("member").agg(
+        F.count("known_day").alias("deliveries"), F.coalesce(F.sum("late"), F.lit(0)).alias("late")
+    )  # fmt: skip
+    firsts = [F.min(column).alias(column) for column in columns]
+    about = members.groupBy("member").agg(F.count_distinct("supplier_id").alias("suppliers"), *firsts)
+    return about.join(events, "member", how="inner")
+
+
+def beta_quantile(share: Column, a: Column, b: Column) -> Column:
+    """The quantile of a Beta distribution."""
+
+    @pandas_udf("double")  # type: ignore[call-overload, untyped-decorator, unused-ignore]
+    def quantile(share: pd.Series, a: pd.Series, b: pd.Series) -> pd.Series:
+        return pd.Series(_beta_quantile(share.to_numpy(), a.to_numpy(), b.to_numpy()))
+
+    found: Column = quantile(share, a, b)
+    return found
+
+
+def _beta_quantile(share: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    from scipy.special import betaincinv
+
+    return np.asarray(betaincinv(a, b, share), dtype=np.float64)
+
+
+def to_otif(
+    lines: DataFrame, *, as_of_day: int, level: str, late_days: int, early_days: int | None, full_share: float
+) -> DataFrame:
+    """One row per supplier_id: otif_rate over lines, orders or units (case) that arrived or should have.
+
+    On time is at most late_days after and early_days before the promise (None: any time before); in full is
+    full_share of the units ordered, taken as in full where the units received are not told. An open line fails once
+    its tolerance is over, and before that it does not count. An order is on time in full when all its lines are.
+    """
+    delay = F.col("delay_days")
+    is_early = F.lit(False) if early_days is None else delay < -early_days
+    is_full = F.coalesce(F.col("quantity_received") >= full_share * F.col("quantity_ordered"), F.lit(True))
+    is_good = F.coalesce((delay <= late_days) & ~is_early & is_full, F.lit(False)).cast("double")
+    is_due = F.col("delay_days").isNotNull() | (F.col("promised_day") + late_days < as_of_day)
+    judged = lines.where(is_due).select("supplier_id", "purchase_order_id", "quantity_ordered", is_good.alias("good"))
+    if level == "order":
+        judged = judged.groupBy("supplier_id", "purchase_order_id").agg(F.min("good").alias("good"))
+    weight = F.col("quantity_ordered") if level == "case" else F.lit(1.0)
+    rate = F.try_divide(F.sum(F.col("good") * weight), F.sum(weight))
+    return judged.groupBy("supplier_id").agg(rate.alias("otif_rate"))
+
+
+def to_fill(lines: DataFrame) -> DataFrame:
+    """One row per supplier_id: fill_rate and defect_rate of what arrived, NULL where the units are not told."""
+    received, ordered, rejected = F.col("quantity_received"), F.col("quantity_ordered"), F.col("quantity_rejected")
+    has_come = F.col("delay_days").isNotNull() & received.isNotNull()
+    is_checked = has_come & rejected.isNotNull()
+
+    def share(part: Column, whole: Column, *, where: Column) -> Column:
+        return F.try_divide(F.sum(F.when(where, part)), F.sum(F.when(where, whole)))
+
+    return lines.groupBy("supplier_id").agg(
+        share(F.least(received, ordered), ordered, where=has_come).alias("fill_rate"),
+        share(F.least(rejected, received), received, where=is_checked).alias("defect_rate"),
+    )
+
+
+def to_lead_times(lines: DataFrame, *, as_of_day: int, shares: Sequence[float]) -> DataFrame:
+    """One row per supplier_id with an order date: the days by which the given shares have arrived (Kaplan, Meier 1958).
+
+    A shipment runs from its first order to its first arrival; an open one is censored at as_of. A share that is
+    not reached yet has no quantile (NULL). Columns lead_time_p<percent>_days.
+    """
+    ordered_day = F.unix_date(F.to_date("ordered_at"))
+    runs = lines.where(F.col("ordered_at").isNotNull()).groupBy("supplier_id", "shipment").agg(
+        F.min(ordered_day).alias("start"), F.min(F.unix_date("delivered_on")).alias("end")
+    )  # fmt: skip
+    days = F.greatest(F.coalesce("end", F.lit(as_of_day)) - F.col("start"), F.lit(0))
+    at_day = runs.groupBy("supplier_id", days.alias("days")).agg(
+        F.count("end").alias("arrived"), F.count(F.lit(1)).alias("leaving")
+    )
+    by_supplier = W.partitionBy("supplier_id").orderBy("days")
+    still = by_supplier.rowsBetween(0, W.unboundedFollowing)
+    until = by_supplier.rowsBetween(W.unboundedPreceding, 0)
+    risk = at_day.withColumn("at_risk", F.sum("leaving").over(still))
+    is_all = F.col("arrived") >= F.col("at_risk")
+    step = F.when(is_all, F.lit(-1e9)).otherwise(F.log1p(-F.col("arrived") / F.col("at_risk")))
+    survival = risk.withColumn("survival", F.exp(F.sum(step).over(until)))
+    quantiles = [
+        F.min(F.when(F.col("survival") <= 1 - share + 1e-12, F.col("days")))
+        .cast("double")
+        .alias(f"lead_time_p{round(share * 100)}_days")
+        for share in shares
+    ]
+    return survival.groupBy("supplier_id").agg(*quantiles)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from retail_spark.suppliers.concentration import to_concentration, with_spend_country
+from retail_spark.suppliers.rates import to_fill, to_lead_times, to_level_rates, to_otif, with_lane
+from retail_spark.suppliers.score import with_score
+from retail_spark.suppliers.settings import JobSettings
+from retail_spark.suppliers.transforms import to_lines
+from tests.unit.suppliers.orders import EPOCH, at_noon, day, deliveries, order
+
+AS_OF = 100
+
+
+def judged(spark: SparkSession, *rows: dict[str, object]) -> DataFrame:
+    known = to_lines(deliveries(spark, *rows), as_of=day(AS_OF), predict_days=30, outcome_known="recorded")
+    return with_lane(known)
+
+
+def test_rates_shrink_from_level_to_level_and_count_shipments(spark: SparkSession) -> None:
+    lines = judged(
+        spark,
+        order(1, promised=10, delivered=12, shipment_id="a", origin_country="CN", destination_country="DE"),
+        order(2, promised=10, delivered=12, shipment_id="a", origin_country="CN", destination_country="DE"),
+        order(3, promised=20, delivered=20, origin_country="PL", destination_country="DE"),
+        order(4, promised=30, delivered=30, supplier_id="other", origin_country="PL", destination_country="DE"),
+    )
+    rows = {(r.level, r.member): r for r in to_level_rates(lines, prior_weight=20.0).collect()}
+    overall = (1 + 2 * 0.1) / (3 + 2)
+    acme = (1 + 20 * overall) / (2 + 20)
+    assert rows["all", "*"].late_rate == pytest.approx(overall)
+    assert (rows["supplier", "acme"].deliveries, rows["supplier", "acme"].late) == (2, 1)
+    assert rows["supplier", "acme"].late_rate == pytest.approx(acme)
+    lane = rows["supplier_lane", "acme | CN > DE"]
+    assert lane.late_rate == pytest.approx((1 + 20 * acme) / 21)
+    assert rows["lane", "PL > DE"].suppliers == 2
+    for row in rows.values():
+        assert 0 <= row.late_rate_low <= row.late_rate <= row.late_rate_high <= 1
+    assert rows["supplier", "acme"].late_rate_high - rows["supplier", "acme"].late_rate_low > 0.2
+
+
+@pytest.mark.parametrize(
+    ("level", "rate"), [("line", 2 / 4), ("order", 0 / 2), ("case", 30 / 55)]
+)  # lines: on time, short, early, overdue
+def test_otif_by_level(spark: SparkSession, level: str, rate: float) -> None:
+    lines = judged(
+        spark,
+        order(1, promised=10, delivered=11, purchase_order_id="x", quantity_ordered=25.0, quantity_received=25.0),
+        order(2, promised=10, delivered=10, purchase_order_id="x", quantity_ordered=10.0, quantity_received=9.0),
+        order(3, promised=30, delivered=5, purchase_order_id="y", quantity_ordered=5.0),
+        order(4, promised=90, delivered=None, purchase_order_id="y", quantity_ordered=15.0),
+        order(5, promised=100, delivered=None, purchase_order_id="z"),  # within its tolerance: not yet judged
+    )
+    found = to_otif(
+        lines, as_of_day=(day(AS_OF) - EPOCH).days, level=level, late_days=1, early_days=None, full_share=1.0
+    )
+    assert found.collect()[0].otif_rate == pytest.approx(rate)
+
+
+def test_too_early_is_not_on_time_where_the_settings_say_so(spark: SparkSession) -> None:
+    lines = judged(spark, order(1, promised=30, delivered=5), order(2, promised=30, delivered=28))
+    found = to_otif(lines, as_of_day=0, level="line", late_days=0, early_days=3, full_share=1.0)
+    assert found.collect()[0].otif_rate == 0.5
+
+
+def test_fill_counts_no_line_above_its_order_and_only_what_is_told(spark: SparkSession) -> None:
+    lines = judged(
+        spark,
+        order(1, promised=10, delivered=10, quantity_received=15.0, quantity_rejected=3.0),
+        order(2, promised=10, delivered=10, quantity_received=5.0),
+        order(3, promised=10, delivered=10),
+        order(4, promised=10, delivered=10, supplier_id="silent"),
+    )
+    rows = {r.supplier_id: r for r in to_fill(lines).collect()}
+    assert rows["acme"].fill_rate == pytest.approx(15 / 20)
+    assert rows["acme"].defect_rate == pytest.approx(3 / 15)
+    assert rows["silent"].fill_rate is None
+    assert rows["silent"].defect_rate is None
+
+
+def test_lead_times_count_open_orders_as_censored(spark: SparkSession) -> None:
+    def run(number: int, start: int, end: int | None) -> dict[str, object]:
+        return order(number, promised=90, delivered=end, ordered_at=at_noon(start))
+
+    # days 10, 20, open after 25, 40: survival 3/4, 1/2, and then 0 at day 40
+    lines = judged(spark, run(1, 0, 10), run(2, 0, 20), run(3, 75, None), run(4, 0, 40))
+    row = to_lead_times(lines, as_of_day=(day(AS_OF) - EPOCH).days, shares=(0.5, 0.9)).collect()[0]
+    assert (row.lead_time_p50_days, row.lead_time_p90_days) == (20.0, 40.0)
+    # were it left out, half would have come after 20 days too; were two open for long, 90 % would not be known
+    lines = judged(spark, run(1, 0, 10), run(2, 0, 20), run(3, 1, None), run(4, 1, None))
+    row = to_lead_times(lines, as_of_day=(day(AS_OF) - EPOCH).days, shares=(0.5, 0.9)).collect()[0]
+    assert (row.lead_time_p50_days, row.lead_time_p90_days) == (20.0, None)
+
+
+def test_concentration_by_hand(spark: SparkSession) -> None:
+    lines = judged(
+        spark,
+        order(1, promised=10, delivered=10, order_value=60.0, category="tea", product_id="t", origin_country="CN"),
+        order(2, promised=10, delivered=10, order_value=20.0, category="tea", product_id="t", supplier_id="b",
+              origin_country="CN"),
+        order(3, promised=10, delivered=10, order_value=20.0, category="cup", product_id="c", supplier_id="b"),
+    )  # fmt: skip
+    rows = {r.supplier_id: r for r in to_concentration(with_spend_country(lines, suppliers=None)).collect()}
+    tea = 0.75**2 + 0.25**2
+    assert rows["acme"].value_share == pytest.approx(0.6)
+    assert rows["acme"].hhi == pytest.approx(tea)
+    assert rows["b"].hhi == pytest.approx((tea + 1) / 2)
+    assert rows["b"].hhi_country == pytest.approx(tea)
+    assert (rows["acme"].is_single_source, rows["b"].is_single_source) == (False, True)
+
+
+_INPUTS = ("p_late", "days_late", "value_share", "hhi", "hhi_country")
+
+
+@given(st.lists(st.floats(0, 1), min_size=5, max_size=5), st.booleans(), st.integers(0, 5), st.floats(0.01, 1))
+def test_value_at_risk_is_monotone_in_each_input(values: list[float], single: bool, which: int, more: float) -> None:
+    """The formula in plain numbers; the next test holds Spark's to it."""
+    before = plain_score(values, single)
+    raised = [v + more if n == which else v for n, v in enumerate(values)]
+    assert plain_score(raised, single or which == 5) >= before - 1e-12
+
+
+def plain_score(values: list[float], single: bool) -> float:
+    p, days, share, hhi, country = values
+    s = JobSettings()
+    cost = s.cost_of_being_late + s.cost_per_day_late * days
+    extra = s.concentration_weight * max(hhi, country) + s.single_source_weight * single
+    return 100 * (1 - float(np.exp(-p * cost * share * (1 + extra) / s.score_reference)))
+
+
+def test_the_score_in_spark_is_the_plain_one_and_its_bands_rise(spark: SparkSession) -> None:
+    rng = np.random.default_rng(4)
+    rows = [(*map(float, rng.random(5) * [1, 20, 0.2, 1, 1]), bool(rng.integers(2))) for _ in range(200)]
+    frame = spark.createDataFrame(rows, ", ".join(f"{n} double" for n in _INPUTS) + ", is_single_source boolean")
+    s = JobSettings()
+    found = frame.transform(
+        with_score, reference=s.score_reference, bands=s.bands, cost_per_day_late=s.cost_per_day_late,
+        cost_of_being_late=s.cost_of_being_late, concentration_weight=s.concentration_weight,
+        single_source_weight=s.single_source_weight,
+    ).collect()  # fmt: skip
+    for row in found:
+        expected = plain_score([row[n] for n in _INPUTS], row.is_single_source)
+        assert row.risk_score == pytest.approx(expected, abs=1e-9)
+        band = "low" if expected < 20 else "medium" if expected < 50 else "high" if expected < 80 else "critical"
+        assert row.risk_band == band
+    assert {row.risk_band for row in found} == {"low", "medium", "high", "critical"}
+    nothing = frame.limit(1).withColumn("p_late", F.lit(0.0))
+    zero = nothing.transform(
+        with_score, reference=1.0, bands=s.bands, cost_per_day_late=1.0, cost_of_being_late=1.0,
+        concentration_weight=1.0, single_source_weight=1.0,
+    )  # fmt: skip
+    assert zero.collect()[0].risk_score == 0

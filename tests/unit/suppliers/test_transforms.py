@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from retail_spark.suppliers.recipe import Recipe
+from retail_spark.suppliers.settings import JobSettings
+from retail_spark.suppliers.transforms import history_names, to_lines, with_histories
+from tests.unit.suppliers.orders import EPOCH, at_noon, day, deliveries, many, order
+
+KEYS = (("supplier_id",), ("supplier_id", "destination_country"))
+
+
+def recipe(**given: object) -> Recipe:
+    return JobSettings(
+        **{"history_keys": KEYS, "recent_days": (90,), "predict_days_before_promise": 30, **given}
+    ).recipe()
+
+
+def lines(frame: DataFrame, *, as_of: int = 600, predict_days: int = 30, outcome_known: str = "recorded") -> DataFrame:
+    return to_lines(frame, as_of=day(as_of), predict_days=predict_days, outcome_known=outcome_known)
+
+
+def features(frame: DataFrame, **given: object) -> dict[str, dict[str, float]]:
+    used = recipe(**given)
+    rows = with_histories(lines(frame), recipe=used).collect()
+    return {row.delivery_id: {name: row[name] for name in history_names(used)} for row in rows}
+
+
+def test_outcomes_that_were_not_known_yet_are_open(spark: SparkSession) -> None:
+    frame = deliveries(
+        spark,
+        order(1, promised=10, delivered=12, recorded_on=day(15)),
+        order(2, promised=10, delivered=8, recorded_on=day(9)),
+        order(3, promised=90, delivered=12, quantity_received=3.0),
+        order(4, promised=60, delivered=70),
+        order(5, promised=20, delivered=None, recorded_on=day(11)),
+    )
+    seen = {
+        r.delivery_id: (r.delivered_on, r.is_late, r.delay_days, r.quantity_received)
+        for r in lines(frame, as_of=14).collect()
+    }
+    assert seen == {
+        "d00001": (None, None, None, None),  # delivered, but keyed in a day after as_of
+        "d00002": (day(8), 0, -2, None),
+        "d00003": (day(12), 0, -78, 3.0),  # not ordered as far as we are told, but delivered already
+        "d00005": (None, None, None, None),
+    }  # and line 4 is not known before day 30
+    by_delivery = {r.delivery_id: r.is_late for r in lines(frame, as_of=14, outcome_known="delivered").collect()}
+    assert by_delivery["d00001"] == 1
+
+
+def test_history_counts_a_shipment_once_and_only_what_was_known_strictly_before(spark: SparkSession) -> None:
+    frame = deliveries(
+        spark,
+        order(1, promised=10, delivered=12, shipment_id="a"),
+        order(2, promised=10, delivered=12, shipment_id="a"),
+        order(3, promised=20, delivered=20, shipment_id="b"),
+        order(4, promised=42, delivered=43, shipment_id="c"),  # asks on day 12: shipment a is not yet known
+        order(5, promised=43, delivered=43, shipment_id="d"),  # asks on day 13: one shipment, late
+        order(6, promised=51, delivered=60, shipment_id="e"),  # asks on day 21: two shipments, one late
+    )
+    found = features(frame)
+    base = [0.1, (1 + 1) / 11, (1 + 1) / 12]
+    expected = [base[0], (1 + 20 * base[1]) / 21, (1 + 20 * base[2]) / 22]
+    assert [found[d]["all__rate"] for d in ("d00004", "d00005", "d00006")] == pytest.approx(base)
+    assert [found[d]["supplier_id__rate"] for d in ("d00004", "d00005", "d00006")] == pytest.approx(expected)
+    assert [found[d]["supplier_id__delay"] for d in ("d00005", "d00006")] == pytest.approx([2 / 21, 2 / 22])
+
+
+def test_what_is_promised_and_not_known_to_have_come_is_overdue(spark: SparkSession) -> None:
+    frame = deliveries(
+        spark,
+        order(1, promised=10, delivered=50),
+        order(2, promised=11, delivered=None),
+        order(3, promised=41, delivered=41),  # asks on day 11: one is overdue, the other is promised for today
+        order(4, promised=42, delivered=42),
+        order(5, promised=90, delivered=90),  # asks on day 60: one still is; orders 3 and 4 came on time
+    )
+    found = features(frame, recent_days=(365,))
+    assert [found[d]["supplier_id__overdue"] for d in ("d00003", "d00004", "d00005")] == pytest.approx(
+        [1 / 6, 2 / 7, 1 / (3 + 1 + 5)]
+    )
+
+
+def test_recent_history_forgets(spark: SparkSession) -> None:
+    frame = deliveries(
+        spark,
+        order(1, promised=0, delivered=1),
+        order(2, promised=120, delivered=120),  # asks on day 90: day 1 is within the last 90 days, just
+        order(3, promised=122, delivered=122),  # asks on day 92: it is not
+    )
+    found = features(frame)
+    within, beyond = found["d00002"], found["d00003"]
+    assert within["supplier_id__rate_90"] == pytest.approx((1 + 10 * within["supplier_id__rate"]) / 11)
+    assert beyond["supplier_id__rate_90"] == pytest.approx(beyond["supplier_id__rate"])
+
+
+def test_a_future_delivery_moves_no_earlier_feature(spark: SparkSession) -> None:
+    """Injected: lines known from day 400 on, in new shipments and in shipments that are there already."""
+    rows = many(150, days=500)
+    injected = [
+        order(90_000 + n, promised=395 + n % 3, delivered=400 + 40 * (n % 2), supplier_id=f"s{n % 8}",
+              destination_country="DE", shipment_id=f"sh{n}" if n % 2 else f"new{n}")
+        for n in range(60)
+    ]  # fmt: skip
+    before = features(deliveries(spark, *rows))
+    after = features(deliveries(spark, *rows, *injected))
+    asked_early = {row["delivery_id"] for row in rows if row["promised_on"] <= day(395 + 30)}
+    assert len(asked_early) > 100
+    for delivery in asked_early:
+        assert after[delivery] == before[delivery], delivery
+    moved = [d for d in before if after[d] != before[d]]
+    assert moved, "later features do see it"
+
+
+def test_an_open_line_is_foretold_by_what_is_known_at_as_of(spark: SparkSession) -> None:
+    """Promised in the far future: the cut-off is the day after as_of, and what is promised later is not overdue."""
+    frame = deliveries(
+        spark,
+        order(1, promised=10, delivered=12),
+        order(2, promised=16, delivered=None, ordered_at=at_noon(1)),
+        order(3, promised=300, delivered=None, ordered_at=at_noon(5)),
+    )
+    found = {r.delivery_id: r for r in with_histories(lines(frame, as_of=14), recipe=recipe()).collect()}
+    assert found["d00003"].cutoff_day == (day(15) - EPOCH).days
+    assert found["d00003"].supplier_id__overdue == 0
+    assert found["d00003"].all__rate == pytest.approx(2 / 11)
+
+
+def test_order_of_rows_and_partitions_changes_nothing(spark: SparkSession) -> None:
+    rows = many(60)
+    shuffled = list(np.random.default_rng(1).permutation(np.array(rows, dtype=object)))
+    assert features(deliveries(spark, *rows)) == features(deliveries(spark, *shuffled).repartition(5))
