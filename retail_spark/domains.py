@@ -42,6 +42,9 @@ JOBS: dict[str, Entry] = {
     "recommend": Entry(
         "retail_spark.recommend", "product lists for every customer", ("ndcg_at_10", "ndcg_at_10_discover")
     ),
+    "sessionize": Entry(
+        "retail_spark.sessions", "a visitor's events to sessions, funnels and identities", ("sessions", "bounce_share")
+    ),
     "maintain": Entry(
         "retail_spark.maintain", "compact, vacuum and analyse the lake's tables", ("tables", "files_removed")
     ),

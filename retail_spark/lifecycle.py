@@ -219,7 +219,7 @@ class Life:
         return result
 
     def _run(self, row: AttemptRow, pins: Mapping[str, Pin], batch: Any) -> Run:
-        before = self.history.last_finished()
+        before = self.history.to_follow(row)
         with self.progress.step("registry"):
             as_of = str(row.as_of) if row.as_of else None
             ask = self.registry.champion if self.registry is not None else None
@@ -234,6 +234,7 @@ class Life:
             settings=self.settings,
             pins=pins,
             last_pins=before.inputs if before is not None else {},
+            last_as_of=before.as_of if before is not None else None,
             progress=self.progress,
             champion=champion,
             sources=tuple(row.sources),

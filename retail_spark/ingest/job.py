@@ -16,7 +16,7 @@ from retail_spark.ingest.reading import Raw, grouped, pins_of, read_raw
 from retail_spark.ingest.report import Counts, check_share, counts_of, to_quarantine
 from retail_spark.ingest.settings import JobSettings
 from retail_spark.ingest.settling import ID, Table, known_losers, settled
-from retail_spark.ingest.stream import MicroBatch, before_run, take_once
+from retail_spark.ingest.stream import MicroBatch, take_once
 from retail_spark.lake.contracts import Contract
 from retail_spark.lake.names import TableName
 from retail_spark.lake.store import Lake
@@ -136,10 +136,10 @@ def _table(
 def _settle(run: Run, table: Table) -> Table:
     if not isinstance(run.batch, MicroBatch):
         return settled(run, table, stored=None, previous=run.previous(table.contract))
-    previous = before_run(run, table.contract)
+    previous = run.previous(table.contract)
     stored = previous.where(F.col("source") == table.source)
     table = settled(run, table, stored=stored, previous=previous)
-    return known_losers(run, table, quarantine=before_run(run, quarantine_of(table.contract)), stored=stored)
+    return known_losers(run, table, quarantine=run.previous(quarantine_of(table.contract)), stored=stored)
 
 
 def _writes(table: Table, where: Contract, quarantine: DataFrame, *, is_batch: bool) -> list[Write]:
