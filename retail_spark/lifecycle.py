@@ -69,7 +69,11 @@ def run_job(
         if job.drive is None:
             sources = job.sources(spark, settings) if job.sources else ()
             return life.attempt(sources=sources, batch=None)
-        result = job.drive(spark, life.lake, settings, life.attempt)
+
+        def attempt(*, sources: tuple[SourcePin, ...], batch: Any) -> Result:
+            return replace(life).attempt(sources=sources, batch=batch)  # each with the history as it is then
+
+        result = job.drive(spark, life.lake, settings, attempt)
         return result if result is not None else life.nothing_new()
     finally:
         holding.__exit__(None, None, None)

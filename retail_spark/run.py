@@ -106,7 +106,7 @@ class Run:
         return is_there and before is not None and before.table_id == now.table_id
 
     def added_since_last(self, contract: Contract) -> DataFrame:
-        """Rows inserted or updated since the input version of the last finished run; all rows where it is not followed."""
+        """Rows inserted or updated since the last finished run's input version; all rows where it is not followed."""
         if not self.follows(contract):
             return self.read(contract)
         came = self._feed(contract).where(F.col("_change_type").isin(*_CAME)).select(*contract.names)
@@ -122,7 +122,9 @@ class Run:
             return self.read(contract).select(*columns)
         sign = F.when(F.col("_change_type").isin(*_CAME), 1).otherwise(-1)
         halves = row_hashes(contract.schema)
-        rows = self._feed(contract).select(*columns, halves[0].alias("_h0"), halves[1].alias("_h1"), sign.alias("_sign"))
+        rows = self._feed(contract).select(
+            *columns, halves[0].alias("_h0"), halves[1].alias("_h1"), sign.alias("_sign")
+        )
         net = rows.groupBy(*columns, "_h0", "_h1").agg(F.sum("_sign").alias("_net")).where("_net <> 0")
         return net.select(*columns).unionByName(self._known_since_last(contract).select(*columns)).distinct()
 

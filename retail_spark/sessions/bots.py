@@ -10,7 +10,7 @@ from importlib.resources import files
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-# Entries of the list that are also names of telephones, televisions and browsers: there only where a robot names itself.
+# Entries of the list that also name telephones, televisions and browsers: only where a robot names itself.
 _ALSO_DEVICES = {"Sonic", "Butterfly", "Fever", "speedy", "Fluid", "ds9", "Expanse", "008\\/", "Sogou"}
 _MISTAKEN = {"AP3A\\.240617\\.008"}
 """Entries that name a build of Android."""
@@ -51,7 +51,7 @@ class Behaviour:
 
 @cache
 def agent_pattern() -> str:
-    """The pattern, of Java, that finds the user agents of robots: the list of crawler-user-agents, and general rules."""
+    """The (Java) pattern that finds the user agents of robots: the list of crawler-user-agents, and general rules."""
     listed = json.loads((files("crawleruseragents") / "crawler-user-agents.json").read_text(encoding="utf-8"))
     entries = [entry["pattern"] for entry in listed if entry["pattern"] not in _MISTAKEN]
     placed = [rf"(^|compatible; ){entry}" if entry in _ALSO_DEVICES else entry for entry in entries]

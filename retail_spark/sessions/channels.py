@@ -22,7 +22,8 @@ SOCIAL = (
     "news.ycombinator.com", "delicious", "messenger",
 )  # fmt: skip
 VIDEO = (
-    "youtube", "youtu.be", "vimeo", "dailymotion", "twitch", "netflix", "hulu", "disneyplus", "wistia", "iqiyi", "youku",
+    "youtube", "youtu.be", "vimeo", "dailymotion", "twitch", "netflix", "hulu", "disneyplus", "wistia", "iqiyi",
+    "youku",
 )  # fmt: skip
 SHOPPING = (
     "amazon", "ebay", "etsy", "walmart", "aliexpress", "alibaba", "shopzilla", "idealo", "rakuten",

@@ -63,7 +63,9 @@ def to_funnels(sessions: DataFrame, *, funnels: Mapping[str, Funnel], time_zone:
     )
     all_steps = F.array(*names) if names else F.array().cast("array<struct<funnel:string,step:int,step_name:string>>")
     entered = counted.where(F.col("step") == 1).select("date", "funnel")
-    steps = entered.select("date", "funnel", F.explode(F.filter(all_steps, lambda s: s["funnel"] == F.col("funnel"))).alias("s"))
+    steps = entered.select(
+        "date", "funnel", F.explode(F.filter(all_steps, lambda s: s["funnel"] == F.col("funnel"))).alias("s")
+    )
     grid = steps.select("date", "funnel", "s.step", "s.step_name")
     # (date, funnel, step) is the key on both sides.
     whole = grid.join(counted, on=["date", "funnel", "step"], how="left").fillna({"visitors": 0, "sessions": 0})
@@ -79,7 +81,7 @@ def to_funnels(sessions: DataFrame, *, funnels: Mapping[str, Funnel], time_zone:
 
 def _matches(cut: DataFrame, name: str, funnel: Funnel) -> Column:
     """The steps that an event fulfils, the last first; [0] for no step where strict_order wants to know of it."""
-    numbers = []
+    numbers: list[Column] = []
     for i, step in enumerate(funnel.steps, start=1):
         condition = F.expr(step.where)
         try:
@@ -104,13 +106,17 @@ def _matches(cut: DataFrame, name: str, funnel: Funnel) -> Column:
 def _level(matches: Column, name: str, funnel: Funnel) -> Column:
     """Steps completed by the matches of a session, in order."""
     count = len(funnel.steps)
-    flat = F.flatten(F.transform(matches, lambda m: F.transform(m[name], lambda k: F.struct(m["at"].alias("at"), k.alias("k")))))
+    flat = F.flatten(
+        F.transform(matches, lambda m: F.transform(m[name], lambda k: F.struct(m["at"].alias("at"), k.alias("k"))))
+    )
     nothing = F.array_repeat(F.lit(None).cast("bigint"), count)
     start = F.struct(
         nothing.alias("began"), nothing.alias("last"), F.lit(0).alias("before"), F.lit(None).cast("int").alias("ended")
     ).cast(_STATE)
     highest = lambda state: F.coalesce(  # noqa: E731
-        state["ended"], *[F.when(_at(state["began"], F.lit(i)).isNotNull(), F.lit(i)) for i in range(count, 0, -1)], F.lit(0)
+        state["ended"],
+        *[F.when(_at(state["began"], F.lit(i)).isNotNull(), F.lit(i)) for i in range(count, 0, -1)],
+        F.lit(0),
     )
     return F.aggregate(flat, start, lambda state, one: _walked(state, one, funnel), highest)
 
@@ -134,8 +140,12 @@ def _walked(state: Column, one: Column, funnel: Funnel) -> Column:
     if funnel.mode == "strict_deduplication":
         ended = F.when((k > 1) & _at(last, k).isNotNull(), state["before"])
     if funnel.mode == "strict_order":
-        reached = F.coalesce(*[F.when(F.element_at(began, i).isNotNull(), F.lit(i)) for i in range(count, 0, -1)], F.lit(0))
-        gap = F.coalesce(*[F.when(F.element_at(began, i).isNull(), F.lit(i - 1)) for i in range(1, count + 1)], F.lit(count))
+        reached = F.coalesce(
+            *[F.when(F.element_at(began, i).isNotNull(), F.lit(i)) for i in range(count, 0, -1)], F.lit(0)
+        )
+        gap = F.coalesce(
+            *[F.when(F.element_at(began, i).isNull(), F.lit(i - 1)) for i in range(1, count + 1)], F.lit(count)
+        )
         ended = F.when(entered & (k == 0), reached).when(entered & (k > 1) & ~is_new, gap)
     ended = F.coalesce(ended, F.when(fits & (k == count), F.lit(count)))
     sets = (is_first | F.coalesce(fits, F.lit(False))) & F.coalesce(ended == count, ended.isNull())

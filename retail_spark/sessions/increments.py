@@ -59,16 +59,18 @@ def _lies_in(at: Column) -> Column:
     return (F.col("visitor_id") == F.col("_visitor")) & at.between(F.col("_from"), F.col("_to"))
 
 
-def to_redirects(old: DataFrame, new: DataFrame) -> DataFrame:
-    """One row per old session that is no more: old_session_id and the session that now holds its first moment.
+def to_redirects(gone: DataFrame, new: DataFrame) -> DataFrame:
+    """One row per session that is no more: old_session_id and the session that now holds its first moment.
 
-    `old` and `new` are sessions of the same visitors. Where no session holds that moment (its events were removed),
-    there is no row.
+    `new` are sessions of the same visitors. Where none holds that moment (its events were removed), there is no row.
     """
-    gone = old.join(new.select("session_id"), on="session_id", how="left_anti")
     at = F.unix_micros("started_at")
-    there = new.select("visitor_id", at.alias("_at"), F.lit(0).alias("_kind"), "session_id", F.unix_micros("ended_at").alias("_to"))
-    asked = gone.select("visitor_id", at.alias("_at"), F.lit(1).alias("_kind"), "session_id", F.lit(None).cast("bigint").alias("_to"))
+    there = new.select(
+        "visitor_id", at.alias("_at"), F.lit(0).alias("_kind"), "session_id", F.unix_micros("ended_at").alias("_to")
+    )
+    asked = gone.select(
+        "visitor_id", at.alias("_at"), F.lit(1).alias("_kind"), "session_id", F.lit(None).cast("bigint").alias("_to")
+    )
     so_far = W.partitionBy("visitor_id").orderBy("_at", "_kind", "session_id").rowsBetween(W.unboundedPreceding, 0)
     holder = F.last(F.when(F.col("_kind") == 0, F.struct("session_id", "_to")), ignorenulls=True).over(so_far)
     met = there.unionByName(asked).withColumn("_holder", holder).where("_kind = 1 AND _holder._to >= _at")

@@ -28,6 +28,7 @@ from retail_spark.sessions.identities import to_identities
 from retail_spark.sessions.increments import only_in, only_outside, to_redirects, to_spans, with_followed
 from retail_spark.sessions.measuring import Measures, to_sessions
 from retail_spark.sessions.settings import JobSettings
+from retail_spark.sessions.stream import MicroBatch, drive
 from retail_spark.sessions.transforms import MICROS, Rule, dead_letter_reason, with_sessions
 
 _HISTORY = ("session_number", "last_non_direct_channel")
@@ -188,30 +189,40 @@ def _writes(run: Run, settings: JobSettings, scope: Scope, cut: Cut) -> tuple[Wr
 
 
 def _changed(contract: Contract, rows: DataFrame, keys: DataFrame | None) -> Write:
-    """The whole table anew; or, where `keys` may be gone, the rows as they are now, and the others of the keys deleted."""
+    """The whole table anew; or, where `keys` may be gone, the rows as they are now, the keys' other rows deleted."""
     frame = rows.transform(contract.select)
     if keys is None:
         return replace_slice(contract, frame)
-    return upsert(contract, frame, delete=keys.join(frame.select(*contract.key), on=list(contract.key), how="left_anti"))
+    return upsert(
+        contract, frame, delete=keys.join(frame.select(*contract.key), on=list(contract.key), how="left_anti")
+    )
 
 
 def _redirects(run: Run, old: DataFrame, made: DataFrame) -> Write:
     """Ids that are no more lead on to the session that holds their first moment; an id that is back leads nowhere."""
     stored = run.previous(SESSION_REDIRECTS)
-    gone = old.select("session_id").join(made.select("session_id"), on="session_id", how="left_anti")
-    redirects = to_redirects(old, made).transform(with_followed, stored)
+    gone = run.stage("gone", old.join(made.select("session_id"), on="session_id", how="left_anti"))
     back = stored.join(made.select(F.col("session_id").alias("old_session_id")), on="old_session_id", how="left_semi")
-    lost = stored.join(gone, on="session_id", how="left_semi")
+    if gone.isEmpty():
+        return upsert(SESSION_REDIRECTS, stored.limit(0), delete=back.select("old_session_id"), staged=True)
+    redirects = run.stage("redirects", to_redirects(gone, made).transform(with_followed, stored))
+    lost = stored.join(gone.select("session_id"), on="session_id", how="left_semi")
     dropped = back.select("old_session_id").union(lost.select("old_session_id")).distinct()
     return upsert(
         SESSION_REDIRECTS,
         redirects.transform(SESSION_REDIRECTS.select),
         delete=dropped.join(redirects, on="old_session_id", how="left_anti"),
+        staged=True,
     )
 
 
 def _stream(run: Run) -> Sequence[Write]:
-    return ()
+    """Which checkpoint feeds the stream, where one does."""
+    batch = run.batch
+    if not isinstance(batch, MicroBatch):
+        return ()
+    row = (batch.application_id, batch.checkpoint_id, batch.id)
+    return (upsert(STREAMS, run.spark.createDataFrame([row], STREAMS.schema)),)
 
 
 JOB: Job = job(
@@ -225,5 +236,7 @@ JOB: Job = job(
         VISITOR_IDENTITIES,
         SESSION_DEAD_LETTERS,
         FUNNELS,
+        STREAMS,
     ),
+    drive=drive,
 )(sessionize)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, WindowSpec
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
@@ -70,7 +70,7 @@ def hashed(*parts: Column) -> Column:
     return F.concat(*halves)
 
 
-def _by_visitor() -> W:  # type: ignore[valid-type]
+def _by_visitor() -> WindowSpec:
     return W.partitionBy("visitor_id", "_unit").orderBy("_at", "event_id")
 
 
@@ -85,7 +85,7 @@ def _with_chain(events: DataFrame, *, rule: Rule) -> DataFrame:
 
 def _latest(name: str) -> Column:
     """The value at the last start, up to the row itself."""
-    so_far = _by_visitor().rowsBetween(W.unboundedPreceding, W.currentRow)  # type: ignore[attr-defined]
+    so_far = _by_visitor().rowsBetween(W.unboundedPreceding, W.currentRow)
     return F.last(F.when(F.col("_starts"), F.col(name)), ignorenulls=True).over(so_far)
 
 
@@ -119,7 +119,7 @@ def _with_splits(chained: DataFrame, *, rule: Rule) -> DataFrame:
 
 def _is_new_campaign() -> Column:
     """A campaign that is not NULL and not the last one of the chain."""
-    before = _by_visitor().rowsBetween(W.unboundedPreceding, -1)  # type: ignore[attr-defined]
+    before = _by_visitor().rowsBetween(W.unboundedPreceding, -1)
     named = F.struct("_chain_at", "utm_campaign")
     last = F.last(F.when(F.col("utm_campaign").isNotNull(), named), ignorenulls=True).over(before)
     is_same = last == named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -16,7 +17,7 @@ from retail_spark.lake.commits import carry_out
 from retail_spark.lake.content import content_hash
 from retail_spark.lake.contracts import LINEAGE, Contract
 from retail_spark.lake.store import Lake, Pin
-from retail_spark.lake.writers import upsert
+from retail_spark.lake.writers import Write, upsert
 from retail_spark.progress import Progress
 from retail_spark.run import Outcome, Run
 from retail_spark.sessions.job import JOB
@@ -50,7 +51,9 @@ class Clicks:
         outcome = self.outcome(f"run{self.runs}", last_pins=self.pins, as_of=as_of)
         assert isinstance(outcome.tables, tuple)
         run_id = f"run{self.runs}"
-        for number, write in enumerate(outcome.tables):
+
+        def put(numbered: tuple[int, Write]) -> None:
+            number, write = numbered
             filled = write.frame.withColumns({LINEAGE[0].name: F.lit(run_id), LINEAGE[1].name: F.lit(None)})
             whole = self.lake.stage(run_id, f"out{number}", write.contract.select(filled))
             delete = None
@@ -58,6 +61,9 @@ class Clicks:
                 delete = self.lake.stage(run_id, f"del{number}", write.delete)
             made = type(write)(write.contract, whole, write.mode, write.slice, delete)
             carry_out(self.lake, made, run_id=run_id)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(put, enumerate(outcome.tables)))
         self.pins, self.as_of = {EVENTS.name: self.lake.pin(EVENTS.table)}, as_of
         return outcome
 

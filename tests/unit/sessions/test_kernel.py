@@ -49,7 +49,11 @@ def test_another_campaign_ends_a_session_and_none_does_not(spark: SparkSession) 
     campaigns = [None, "spring", None, "spring", "sale", None, "spring"]
     events = [event("ann", f"10:0{i}:00", utm_campaign=c) for i, c in enumerate(campaigns)]
     assert numbered(spark, events, Rule(GAP.gap_micros, by_campaign=True)) == [1, 2, 2, 2, 3, 3, 4]
-    later = [event("ann", "10:00:00", utm_campaign="spring"), event("ann", "12:00:00"), event("ann", "12:01:00", utm_campaign="spring")]  # fmt: skip
+    later = [
+        event("ann", "10:00:00", utm_campaign="spring"),
+        event("ann", "12:00:00"),
+        event("ann", "12:01:00", utm_campaign="spring"),
+    ]
     assert numbered(spark, later, Rule(GAP.gap_micros, by_campaign=True)) == [1, 2, 3], "a new chain knows no campaign"
 
 
@@ -68,7 +72,14 @@ def test_events_of_one_moment_are_never_parted(spark: SparkSession) -> None:
 
 
 def test_the_trackers_own_sessions_stay_whole_and_events_without_one_are_cut_by_the_gap(spark: SparkSession) -> None:
-    rows = [("10:00:00", "a"), ("10:01:00", "b"), ("13:00:00", "a"), ("14:00:00", None), ("14:30:00", None), ("15:30:00", None)]  # fmt: skip
+    rows = [
+        ("10:00:00", "a"),
+        ("10:01:00", "b"),
+        ("13:00:00", "a"),
+        ("14:00:00", None),
+        ("14:30:00", None),
+        ("15:30:00", None),
+    ]
     events = [event("ann", when, client_session_id=own) for when, own in rows]
     assert numbered(spark, events, Rule(GAP.gap_micros, by_client=True, max_micros=HOUR)) == [1, 2, 1, 3, 3, 4]
 
