@@ -19,7 +19,8 @@ from retail_spark.progress import Progress
 from retail_spark.run import Result
 from retail_spark.settings import Settings
 
-ORDER = ["synthetic", "ingest", *(name for name in JOBS if name not in ("synthetic", "ingest", "maintain"))]
+_APART = ("synthetic", "ingest", "maintain")
+ORDER = ["synthetic", "ingest", *(name for name, job in JOBS.items() if name not in _APART and not job.on_demand)]
 # late events and impossible times: one ingest of sound rows has none
 EMPTY = {"gold.session_redirects", "gold.session_dead_letters"}
 COMPUTED = ("raw", "truth", "silver", "gold")
