@@ -47,7 +47,7 @@ def conf_folder() -> Path:
 
 def _run_all(settings: Settings, spark: SparkSession, *, made_up: bool) -> dict[str, Result | InputError]:
     """Every job in order. A job whose input this source does not have is told, not run."""
-    order = [*_FIRST, *(name for name in JOBS if name not in (*_FIRST, *_LAST)), *_LAST]
+    order = [*_FIRST, *(n for n, e in JOBS.items() if n not in (*_FIRST, *_LAST) and not e.on_demand), *_LAST]
     results: dict[str, Result | InputError] = {}
     for name in order:
         if name == "synthetic" and not made_up:

@@ -23,6 +23,8 @@ class Entry:
     package: str
     does: str
     headline: tuple[str, ...] = ()
+    on_demand: bool = False
+    """Done only when asked for by name: no part of the demo."""
 
     @property
     def settings(self) -> type[Section]:
@@ -45,6 +47,10 @@ JOBS: dict[str, Entry] = {
     "supplier_risk": Entry(
         "retail_spark.suppliers", "who will be late, how sure that is, and why", ("auc", "brier", "average_precision")
     ),
+    "sessionize": Entry(
+        "retail_spark.sessions", "a visitor's events to sessions, funnels and identities", ("sessions", "bounce_share")
+    ),
+    "erase": Entry("retail_spark.erase", "a visitor or customer leaves every table", ("rows",), on_demand=True),
     "maintain": Entry(
         "retail_spark.maintain", "compact, vacuum and analyse the lake's tables", ("tables", "files_removed")
     ),

@@ -69,7 +69,11 @@ def run_job(
         if job.drive is None:
             sources = job.sources(spark, settings) if job.sources else ()
             return life.attempt(sources=sources, batch=None)
-        result = job.drive(spark, life.lake, settings, life.attempt)
+
+        def attempt(*, sources: tuple[SourcePin, ...], batch: Any) -> Result:
+            return replace(life).attempt(sources=sources, batch=batch)  # each with the history as it is then
+
+        result = job.drive(spark, life.lake, settings, attempt)
         return result if result is not None else life.nothing_new()
     finally:
         holding.__exit__(None, None, None)
@@ -220,7 +224,7 @@ class Life:
         return result
 
     def _run(self, row: AttemptRow, pins: Mapping[str, Pin], batch: Any) -> Run:
-        before = self.history.last_finished()
+        before = self.history.to_follow(row)
         with self.progress.step("registry"):
             as_of = str(row.as_of) if row.as_of else None
             ask = self.registry.champion if self.registry is not None else None
@@ -235,6 +239,7 @@ class Life:
             settings=self.settings,
             pins=pins,
             last_pins=before.inputs if before is not None else {},
+            last_as_of=before.as_of if before is not None else None,
             progress=self.progress,
             champion=champion,
             sources=tuple(row.sources),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -110,6 +110,13 @@ class Finished:
     inputs: Mapping[str, Pin]
     outputs: tuple[Output, ...]
     result: Result
+    settings: str = ""
+    """The settings that decided it, as ops.job_runs keeps them."""
+    package_version: str = ""
+
+    @property
+    def as_of(self) -> date | None:
+        return date.fromisoformat(self.result.as_of) if self.result.as_of else None
 
 
 class History:
@@ -133,14 +140,29 @@ class History:
             return None
         inputs = {i["name"]: Pin(i["name"], i["table_id"], i["version"]) for i in row["inputs"] or []}
         outputs = tuple(Output(**o) for o in row["outputs"] or [])
-        return Finished(row["run_id"], inputs, outputs, Result(**json.loads(row["result"])))
+        result = Result(**json.loads(row["result"]))
+        return Finished(row["run_id"], inputs, outputs, result, row["settings"], row["package_version"])
+
+    def to_follow(self, row: AttemptRow) -> Finished | None:
+        """The last finished run, when a run that only adds what came since ends like one that computes all anew.
+
+        None when that run was this one, had other settings or another package, knew of later dates, or when somebody
+        else has written into its tables since.
+        """
+        found = self.last_finished()
+        if found is None or found.run_id == row.run_id or found.package_version != row.package_version:
+            return None
+        if found.settings != settings_text(row.settings) or (found.as_of or date.min) > (row.as_of or date.max):
+            return None
+        return found if self.is_untouched(found, but_by=row.run_id) else None
 
     @cached_property
     def _runs(self) -> DataFrame | None:
         if not self._lake.exists(JOB_RUNS.table):
             return None
         runs = self._lake.read(JOB_RUNS.table).where(F.col("job") == self._job)
-        return runs.select("run_id", "attempt", "status", "finished_at", "inputs", "outputs", "result")
+        names = ("run_id", "attempt", "status", "finished_at", "inputs", "outputs", "result", "settings")
+        return runs.select(*names, "package_version")
 
     @cached_property
     def _newest(self) -> list[Row]:
@@ -155,18 +177,19 @@ class History:
             return found
         return self._runs.where(F.col("run_id") == run_id).orderBy(F.desc("attempt")).collect()
 
-    def is_untouched(self, finished: Finished) -> bool:
-        """True while no later commit that changed data touched the rows that the run wrote."""
-        return all(self._output_is_untouched(output, finished.run_id) for output in finished.outputs)
+    def is_untouched(self, finished: Finished, *, but_by: str | None = None) -> bool:
+        """True while no later commit that changed data touched the rows that the run wrote (`but_by`: a run's own)."""
+        runs = {finished.run_id, but_by}
+        return all(self._output_is_untouched(output, runs) for output in finished.outputs)
 
-    def _output_is_untouched(self, output: Output, run_id: str) -> bool:
+    def _output_is_untouched(self, output: Output, run_ids: Set[str | None]) -> bool:
         table = TableName.parse(output.name)
         if not self._lake.exists(table):
             return False
         since = list(takewhile(lambda c: c.version >= output.version, self._lake.commits(table)))
         if not since or since[-1].version != output.version:
             return False
-        later = [c for c in since[:-1] if c.changes_data and c.run_id != run_id]
+        later = [c for c in since[:-1] if c.changes_data and c.run_id not in run_ids]
         if later and output.slice and output.rows and not self._slice_is_there(table, output):
             return False
         return all(self._is_elsewhere(c.run_id, output) for c in later)
@@ -203,6 +226,11 @@ class AttemptRow:
     sources: Sequence[SourcePin] = ()
 
 
+def settings_text(settings: Mapping[str, object]) -> str:
+    """The settings as ops.job_runs keeps them."""
+    return json.dumps(settings, sort_keys=True, default=str)
+
+
 def record(
     lake: Lake,
     row: AttemptRow,
@@ -229,7 +257,7 @@ def record(
         [(o.name, o.version, o.rows, dict(o.slice)) for o in outputs],
         result.model if result else None,
         json.dumps(asdict(result)) if result else None,
-        json.dumps(row.settings, sort_keys=True, default=str),
+        settings_text(row.settings),
         dict(seconds or {}),
         row.package_version,
         error,

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.errors import InputError
+from retail_spark.lake.content import row_hashes
 from retail_spark.lake.contracts import Contract
 from retail_spark.lake.store import Lake, Pin
 from retail_spark.lake.writers import Write
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from retail_spark.progress import Progress
+
+
+_CAME = ("insert", "update_postimage")
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,15 @@ class Run:
     settings: Settings
     pins: Mapping[str, Pin]
     last_pins: Mapping[str, Pin]
-    """Input versions of the last finished run of this job; empty on the first."""
+    """Input versions of the last finished run of this job; empty where all is to be computed: on the first run, when
+    settings or package changed, when as_of went back, when somebody else wrote into the job's tables."""
     progress: Progress
     champion: Champion | None = None
     """The model in force for this job, if there is one."""
     sources: tuple[SourcePin, ...] = ()
     """Inputs outside the lake, pinned when the run began."""
+    last_as_of: date | None = None
+    """What the last finished run knew of, where there are last_pins."""
     batch: Any = None
     """What a job that drives its own stream hands to each attempt (see Job.drive)."""
 
@@ -80,20 +87,60 @@ class Run:
         return self.pins[contract.name].version is not None
 
     def previous(self, contract: Contract) -> DataFrame:
-        """The job's own output as it stood when the run began; empty when there is none yet."""
+        """The job's own output as it stood when the run began; empty when there is none yet.
+
+        A run that is taken over sees what its first attempt saw, as long as its own commits are the newest.
+        """
         pin = self.pins.get(contract.name)
-        if pin is None or pin.version is None:
-            return self.spark.createDataFrame([], contract.schema)
-        return self.lake.read(contract.table, version=pin.read_version)
+        newest = pin.read_version if pin is not None and pin.version is not None else None
+        if newest is not None:
+            for commit in self.lake.commits(contract.table):
+                if commit.version <= newest and commit.run_id != self.id:
+                    return self.lake.read(contract.table, version=commit.version)
+        return self.spark.createDataFrame([], contract.schema)
+
+    def follows(self, contract: Contract) -> bool:
+        """True when only what came or went in this input since the last finished run need be computed."""
+        before, now = self.last_pins.get(contract.name), self.pins[contract.name]
+        is_there = before is not None and before.version is not None and now.read_version is not None
+        return is_there and before is not None and before.table_id == now.table_id
 
     def added_since_last(self, contract: Contract) -> DataFrame:
-        """Rows inserted or updated since the input version of the last finished run; all rows on the first."""
-        before = self.last_pins.get(contract.name)
-        now = self.pins[contract.name]
-        if before is None or before.version is None or before.table_id != now.table_id or now.read_version is None:
+        """Rows inserted or updated since the last finished run's input version; all rows where it is not followed."""
+        if not self.follows(contract):
             return self.read(contract)
-        changed = self.lake.changes(contract, after=before.version, until=now.read_version)
-        return changed.transform(only_known_by, contract=contract, as_of=self.as_of)
+        came = self._feed(contract).where(F.col("_change_type").isin(*_CAME)).select(*contract.names)
+        return came.unionByName(self._known_since_last(contract))
+
+    def changed_since_last(self, contract: Contract, *columns: str) -> DataFrame:
+        """These columns of the rows that came or went since the last finished run; a changed row is both.
+
+        A row that went and came back as it was (an input replaced by nearly the same) has not changed. All rows where
+        the last run is not followed.
+        """
+        if not self.follows(contract):
+            return self.read(contract).select(*columns)
+        sign = F.when(F.col("_change_type").isin(*_CAME), 1).otherwise(-1)
+        halves = row_hashes(contract.schema)
+        rows = self._feed(contract).select(
+            *columns, halves[0].alias("_h0"), halves[1].alias("_h1"), sign.alias("_sign")
+        )
+        net = rows.groupBy(*columns, "_h0", "_h1").agg(F.sum("_sign").alias("_net")).where("_net <> 0")
+        return net.select(*columns).unionByName(self._known_since_last(contract).select(*columns)).distinct()
+
+    def _feed(self, contract: Contract) -> DataFrame:
+        before, now = self.last_pins[contract.name].version, self.pins[contract.name].read_version
+        if before is None or now is None:
+            raise ValueError(f"{contract.name} is not followed")
+        feed = self.lake.change_feed(contract, after=before, until=now)
+        return feed.transform(only_known_by, contract=contract, as_of=self.last_as_of or self.as_of)
+
+    def _known_since_last(self, contract: Contract) -> DataFrame:
+        """Rows that the last run could not know of because they are later than its as_of."""
+        frame = self.read(contract)
+        if contract.known_by is None or self.last_as_of is None or self.last_as_of >= self.as_of:
+            return frame.limit(0)
+        return frame.where(F.to_date(F.expr(contract.known_by)) > F.lit(self.last_as_of))
 
     def _at(self, contract: Contract, pins: Mapping[str, Pin]) -> DataFrame:
         pin = pins[contract.name]

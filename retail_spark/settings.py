@@ -78,6 +78,14 @@ class QualitySettings(Section):
     examples: int = setting(3, "failing rows shown for a failed check", unit="rows", ge=0, le=100)
 
 
+class PrivacySettings(Section):
+    """What people's ids are hidden with."""
+
+    salt: SecretRef | None = setting(
+        None, "salt of the tombstones of erased people: env:NAME, file:PATH or databricks:SCOPE/KEY; never change it"
+    )
+
+
 class RunSettings(Section):
     """What every run shares."""
 
@@ -96,6 +104,7 @@ class Settings(Section):
     mlflow: MlflowSettings = setting(MlflowSettings, "runs and models")
     gate: GateSettings = setting(GateSettings, "when a new model may become champion")
     quality: QualitySettings = setting(QualitySettings, "checks and their pages")
+    privacy: PrivacySettings = setting(PrivacySettings, "people's ids")
     run: RunSettings = setting(RunSettings, "what every run shares")
 
 

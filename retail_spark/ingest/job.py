@@ -10,16 +10,17 @@ from pyspark.sql import functions as F
 
 from retail_spark.canonical import SILVER, quarantine_of
 from retail_spark.ingest.expressions import tolerant
-from retail_spark.ingest.judging import ORDER, POS, to_judged, uses_of
+from retail_spark.ingest.judging import ORDER, POS, to_judged, uses_of, without_erased
 from retail_spark.ingest.mapping import CANONICAL, InputSpec, SourceMapping, TableSpec, mapping_of
 from retail_spark.ingest.reading import Raw, grouped, pins_of, read_raw
 from retail_spark.ingest.report import Counts, check_share, counts_of, to_quarantine
 from retail_spark.ingest.settings import JobSettings
 from retail_spark.ingest.settling import ID, Table, known_losers, settled
-from retail_spark.ingest.stream import MicroBatch, before_run, take_once
+from retail_spark.ingest.stream import MicroBatch, take_once
 from retail_spark.lake.contracts import Contract
 from retail_spark.lake.names import TableName
 from retail_spark.lake.store import Lake
+from retail_spark.lake.tombstones import with_erased
 from retail_spark.lake.writers import Write, append_once, replace_slice, upsert
 from retail_spark.run import Attempt, Outcome, Result, Run, SourcePin, job
 from retail_spark.settings import Settings, section
@@ -118,7 +119,9 @@ def _table(
         joined = {name: inputs.raw(name) for name in spec.join}
         judged = to_judged(raw, contract=contract, spec=spec, joined=joined, settings=settings)
         unused = [c for c, used in ((POS, spec.explode), (ORDER, spec.order)) if not used]
-        numbered = judged.drop(*unused).withColumn(ID, F.monotonically_increasing_id())
+        subjects = [name for name in contract.subjects if name in spec.columns]
+        judged = judged.transform(with_erased, run.lake, columns=subjects, salt=run.settings.privacy.salt)
+        numbered = judged.transform(without_erased).drop(*unused).withColumn(ID, F.monotonically_increasing_id())
         stage = run.stage(contract.table.parts[-1] + "_judged", numbered)
     table = _settle(run, Table(contract, spec, inputs.mapping.source, stage))
     where = quarantine_of(contract)
@@ -136,10 +139,10 @@ def _table(
 def _settle(run: Run, table: Table) -> Table:
     if not isinstance(run.batch, MicroBatch):
         return settled(run, table, stored=None, previous=run.previous(table.contract))
-    previous = before_run(run, table.contract)
+    previous = run.previous(table.contract)
     stored = previous.where(F.col("source") == table.source)
     table = settled(run, table, stored=stored, previous=previous)
-    return known_losers(run, table, quarantine=before_run(run, quarantine_of(table.contract)), stored=stored)
+    return known_losers(run, table, quarantine=run.previous(quarantine_of(table.contract)), stored=stored)
 
 
 def _writes(table: Table, where: Contract, quarantine: DataFrame, *, is_batch: bool) -> list[Write]:

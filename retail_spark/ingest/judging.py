@@ -96,6 +96,13 @@ def to_judged(
     return judged
 
 
+def without_erased(judged: DataFrame) -> DataFrame:
+    """Rows of people who were erased count as filtered, whatever rule they break: nothing of them is kept."""
+    rule = F.when(F.col("_erased"), F.lit(FILTERED)).otherwise(F.col(RULE))
+    raw = F.when(~F.col("_erased"), F.col(RAW))
+    return judged.withColumns({RULE: rule, RAW: raw}).drop("_erased")
+
+
 def with_joined(rows: DataFrame, *, spec: TableSpec, joined: Mapping[str, Raw]) -> DataFrame:
     """Adds each joined input's columns as a struct of its name, NULL where nothing matches. Left, many-to-one."""
     for name, keys in spec.join.items():

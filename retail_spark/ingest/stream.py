@@ -18,9 +18,8 @@ from retail_spark.ingest.files import BINARY, SourceFile, base_of, full_path
 from retail_spark.ingest.mapping import SourceMapping, mapping_of
 from retail_spark.ingest.reading import pins_of
 from retail_spark.ingest.settings import JobSettings
-from retail_spark.lake.contracts import Contract
 from retail_spark.lake.store import Lake
-from retail_spark.run import Attempt, Result, Run
+from retail_spark.run import Attempt, Result
 from retail_spark.session import is_classic
 from retail_spark.settings import Settings, section
 
@@ -77,17 +76,6 @@ def take_once(spark: SparkSession, lake: Lake, settings: Settings, attempt: Atte
 
     _run_stream(spark, path, _checkpoint(lake, settings, mapping), take, errors)
     return results[-1] if results else None
-
-
-def before_run(run: Run, contract: Contract) -> DataFrame:
-    """The table as it was before this run's own commits, if these are the newest: a run taken over sees the same."""
-    if not run.lake.exists(contract.table):
-        return run.spark.createDataFrame([], contract.schema)
-    newest = run.lake.history(contract.table).select("version", "userMetadata").orderBy(F.desc("version")).limit(50)
-    for row in newest.collect():
-        if row["userMetadata"] != run.id:
-            return run.lake.read(contract.table, version=row["version"])
-    return run.previous(contract)
 
 
 def _run_stream(spark: SparkSession, path: str, checkpoint: str, take: object, errors: list[BaseException]) -> None:

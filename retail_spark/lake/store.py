@@ -87,18 +87,19 @@ class Lake:
             return self.spark.read.table(self.ref(table))
         return self.spark.read.option("versionAsOf", version).table(self.ref(table))
 
-    def changes(self, contract: Contract, *, after: int, until: int) -> DataFrame:
-        """Rows inserted or updated after one version, up to another, from Delta's change feed.
+    def change_feed(self, contract: Contract, *, after: int, until: int) -> DataFrame:
+        """Rows that came or went after one version, up to another: `_change_type` says which, as Delta does.
 
         Raises ContractError for a table without a change feed.
         """
         if not contract.change_feed:
             raise ContractError(f"{contract.name} keeps no change feed.", fix="set change_feed in its contract")
         if after >= until:
-            return self.read(contract.table, version=until).limit(0)
+            none = self.read(contract.table, version=until).limit(0)
+            return none.select(*contract.names, F.lit("insert").alias("_change_type"))
         feed = self.spark.read.option("readChangeFeed", "true").option("startingVersion", after + 1)
         rows = feed.option("endingVersion", until).table(self.ref(contract.table))
-        return rows.where(F.col("_change_type").isin("insert", "update_postimage")).select(*contract.names)
+        return rows.select(*contract.names, "_change_type")
 
     def pin(self, table: TableName) -> Pin:
         """The table's identity and versions now."""

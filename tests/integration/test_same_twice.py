@@ -19,7 +19,10 @@ from retail_spark.progress import Progress
 from retail_spark.run import Result
 from retail_spark.settings import Settings
 
-ORDER = ["synthetic", "ingest", *(name for name in JOBS if name not in ("synthetic", "ingest", "maintain"))]
+_APART = ("synthetic", "ingest", "maintain")
+ORDER = ["synthetic", "ingest", *(name for name, job in JOBS.items() if name not in _APART and not job.on_demand)]
+# late events and impossible times: one ingest of sound rows has none
+EMPTY = {"gold.session_redirects", "gold.session_dead_letters"}
 COMPUTED = ("raw", "truth", "silver", "gold")
 
 
@@ -55,7 +58,11 @@ def house(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Hous
 def test_forced_again_every_table_holds_the_same(house: House) -> None:
     before = house.hashes()
     assert "gold.recommendations" in before
-    assert all(not content.startswith("0:") for name, content in before.items() if "quarantine" not in name)
+    assert all(
+        not content.startswith("0:")
+        for name, content in before.items()
+        if "quarantine" not in name and name not in EMPTY
+    )
     for name in ORDER:
         again = house.run(name, force=True)
         assert again.status in ("done", "gate_refused")

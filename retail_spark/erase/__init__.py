@@ -1,0 +1,1 @@
+"""Erasure: a visitor or customer leaves every table, and does not come back."""

@@ -1,0 +1,87 @@
+"""Robots: by the name they give themselves, and by what no person does. They are flagged, never dropped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+# Entries of the list that also name telephones, televisions and browsers: only where a robot names itself.
+_ALSO_DEVICES = {"Sonic", "Butterfly", "Fever", "speedy", "Fluid", "ds9", "Expanse", "008\\/", "Sogou"}
+_MISTAKEN = {"AP3A\\.240617\\.008"}
+"""Entries that name a build of Android."""
+# Robots without an entry of their own mostly say what they are. Cubot is a telephone, Spider 8 a tablet.
+_SAYS_SO = (
+    r"[a-z0-9._-](?<!cu)bot([^a-z]|$)|(?<!cu)bot[/;]|^bot|crawl|spider(?! ?\d)|slurp|scrap(er|y|ing)"
+    r"|scan(s|ner|ning)?([^a-z]|$)|monitor(ing)?|archiv|fetch|validator|checker|preview|headless|phantomjs|selenium"
+    r"|webdriver|curl|wget|https?client|\+https?:|@[a-z0-9-]+\.[a-z]{2}|cloudflare|google-[a-z]|page speed|transcoder"
+    r"|survey|research|experiment|measurement"
+)
+# No browser calls itself so.
+_MALFORMED = (
+    r"^mozilla/\d\.\d ((?!\(|linux|applewebkit|windows|macint|x11)"
+    r"|\(compatible; (?!msie|gecko|konqueror|i?cab|opera|webtv|googletoolbar|[a-z]+ ?os)[a-z0-9])"
+    r"|^mozilla/[6-9]|^mozilla/\d\.\d$|khtml, like gecko; |\(https?:"
+)
+# Words of which a browser, telephone or television has one.
+_BROWSERS = (
+    r"mozilla/|opera[/ ]|profile/midp|configuration/cldc|up\.browser|up\.link|blackberry|nokia|samsung|sonyericsson"
+    r"|lg[-/e]|mot-|ucweb|dalvik|obigo|netfront|brew|j2me|symbian|webos|mobile|browser|android|maui|sec-|sie-|huawei"
+    r"|zte|alcatel|lenovo|dorado|spreadtrum|docomo|kddi|softbank|vodafone|lynx|w3m|elinks|links|dillo|konqueror"
+    r"|netscape|webkit|safari|mosaic|gecko|iphone|ipad|smarttv|windows nt|win64|macintosh|amiga|chrome"
+)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What no person does in one session."""
+
+    events: int
+    """A session with fewer events tells too little."""
+    events_per_minute: float
+    dwell_micros: int
+    """Of a robot's pauses none is longer."""
+    breadth: int
+    """Different pages and products."""
+
+
+@cache
+def agent_pattern() -> str:
+    """The (Java) pattern that finds the user agents of robots: the list of crawler-user-agents, and general rules."""
+    listed = json.loads((files("crawleruseragents") / "crawler-user-agents.json").read_text(encoding="utf-8"))
+    entries = [entry["pattern"] for entry in listed if entry["pattern"] not in _MISTAKEN]
+    placed = [rf"(^|compatible; ){entry}" if entry in _ALSO_DEVICES else entry for entry in entries]
+    return "(?i)" + "|".join([*placed, _SAYS_SO, _MALFORMED, rf"^(?!.*({_BROWSERS}))"])
+
+
+def is_robot_agent(user_agent: Column) -> Column:
+    """True for the user agent of a robot; False for NULL and the empty text, which say nothing."""
+    return F.coalesce((F.trim(user_agent) != "") & user_agent.rlike(agent_pattern()), F.lit(False))
+
+
+def with_bot(sessions: DataFrame, *, cut: DataFrame, behaviour: Behaviour) -> DataFrame:
+    """One row per session: adds is_bot and bot_reason; takes user_agent and longest_pause away.
+
+    `cut` are the events with their session_id. Every different user agent is matched once.
+    """
+    agents = sessions.select("user_agent").where(F.col("user_agent").isNotNull()).distinct()
+    robots = agents.where(is_robot_agent(F.col("user_agent"))).withColumn("_is_robot", F.lit(True))
+    many = sessions.where(F.col("events") >= behaviour.breadth).select("session_id")
+    seen = cut.join(many, on="session_id", how="left_semi").groupBy("session_id")
+    breadth = seen.agg(F.count_distinct(F.coalesce("product_id", "page_url")).alias("_breadth"))
+    # user_agent is the key of robots, session_id of breadth: many to one.
+    known = sessions.join(robots, on="user_agent", how="left").join(breadth, on="session_id", how="left")
+    enough = F.col("events") >= behaviour.events
+    rate = (F.col("events") - 1) * 60.0 >= behaviour.events_per_minute * F.col("duration_seconds")
+    reason = (
+        F.when(F.col("_is_robot"), F.lit("user_agent"))
+        .when(enough & rate, F.lit("rate"))
+        .when(enough & (F.col("longest_pause") <= behaviour.dwell_micros), F.lit("no_dwell"))
+        .when(F.col("_breadth") >= behaviour.breadth, F.lit("breadth"))
+    )
+    flagged = known.withColumn("bot_reason", reason).withColumn("is_bot", F.col("bot_reason").isNotNull())
+    return flagged.drop("_is_robot", "_breadth", "user_agent", "longest_pause")

@@ -1,0 +1,151 @@
+"""The law: however events arrive, the sessions are those of one full rebuild."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from retail_spark.lake.store import Lake
+from retail_spark.sessions.contracts import (
+    SESSION_DEAD_LETTERS,
+    SESSION_EVENTS,
+    SESSION_REDIRECTS,
+    SESSIONS,
+    VISITOR_IDENTITIES,
+)
+from retail_spark.sessions.settings import JobSettings
+from retail_spark.settings import LakeSettings
+from tests.integration.sessions.conftest import Clicks
+from tests.unit.sessions.events import DAY, at, event
+
+# around the gap of 30 minutes, the cap of an hour and midnight
+PAUSES = [0, 1, 600_000_000, 1_800_000_000 - 1, 1_800_000_000, 1_800_000_001, 3_600_000_000, 40_000_000_000]
+MANY = JobSettings(max_session_hours=1.0, split_on_campaign=True, split_at_midnight=True, max_lateness_hours=1.0)
+BY_CLIENT = JobSettings(rule="client_session_id")
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
+    """Events of eight visitors, each a case of its own, in up to three batches, in any order, some told twice."""
+    events = []
+    for visitor in "abcdefgh":
+        moment = DAY + timedelta(hours=22)
+        for number, pause in enumerate(draw(st.lists(st.sampled_from(PAUSES), max_size=7))):
+            moment += timedelta(microseconds=pause)
+            kinds = st.sampled_from(["page_view", "product_view", "add_to_cart", "purchase"])
+            more = {
+                "event_type": draw(kinds),
+                "utm_campaign": draw(st.sampled_from([None, None, "spring", "sale"])),
+                "customer_id": draw(st.sampled_from([None, None, "c1", "c2", "c3"])),
+                "client_session_id": draw(st.sampled_from([None, "x", "y"])),
+                "revenue": draw(st.sampled_from([None, 0.1, 0.2])),
+                "received_at": moment + timedelta(hours=draw(st.sampled_from([0, 0, 0, 5]))),
+            }
+            events.append(event(visitor, moment, number, **more))
+    batches: list[list[dict[str, Any]]] = [[] for _ in range(draw(st.integers(2, 3)))]
+    for one in draw(st.permutations(events)):
+        for batch in draw(st.sets(st.integers(0, len(batches) - 1), min_size=1, max_size=2)):
+            batches[batch].append(one)
+    return batches
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own", [JobSettings(), MANY, BY_CLIENT], ids=["gap", "splits", "client"])
+@settings(max_examples=2, suppress_health_check=list(HealthCheck))
+@given(batches=arrivals())
+def test_any_batches_in_any_order_end_as_one_rebuild(
+    spark: SparkSession, own: JobSettings, batches: list[list[dict[str, Any]]]
+) -> None:
+    with TemporaryDirectory() as root:
+        clicks = Clicks(Lake.open(spark, LakeSettings(root=str(Path(root) / "lake"))), own)
+        given_ids = set()
+        for batch in batches:
+            clicks.come(batch)
+            clicks.run()
+            given_ids |= {row.session_id for row in clicks.table(SESSIONS).select("session_id").collect()}
+        rebuilt = clicks.rebuilt()
+        assert clicks.stored(list(rebuilt)) == rebuilt
+        assert_every_id_ever_given_leads_to_a_session(clicks, given_ids)
+
+
+def assert_every_id_ever_given_leads_to_a_session(clicks: Clicks, given_ids: set[str]) -> None:
+    now = {row.session_id for row in clicks.table(SESSIONS).select("session_id").collect()}
+    led = {row.old_session_id: row.session_id for row in clicks.table(SESSION_REDIRECTS).collect()}
+    assert not set(led) & now
+    assert {led.get(old, old) for old in given_ids} <= now
+
+
+@pytest.mark.slow
+def test_a_late_event_joins_two_sessions_and_the_old_ids_lead_to_the_new(clicks: Clicks) -> None:
+    clicks.come([event("ann", "10:00:00"), event("ann", "10:50:00"), event("bob", "10:00:00")])
+    clicks.run()
+    before = {
+        r.started_at.strftime("%H:%M"): r.session_id
+        for r in clicks.table(SESSIONS).where("visitor_id = 'ann'").collect()
+    }
+    clicks.come([event("ann", "10:25:00")])
+    outcome = clicks.run()
+    assert outcome.metrics["events_changed"] == 1
+    assert outcome.metrics["events_late"] == 1
+    (ann,) = clicks.table(SESSIONS).where("visitor_id = 'ann'").collect()
+    assert (ann.session_id, ann.events) == (before["10:00"], 3)
+    redirects = [tuple(r)[:2] for r in clicks.table(SESSION_REDIRECTS).collect()]
+    assert redirects == [(before["10:50"], ann.session_id)]
+    clicks.come([event("ann", "09:45:00")])
+    clicks.run()
+    (ann,) = clicks.table(SESSIONS).where("visitor_id = 'ann'").collect()
+    led = {r.old_session_id: r.session_id for r in clicks.table(SESSION_REDIRECTS).collect()}
+    assert led == {before["10:50"]: ann.session_id, before["10:00"]: ann.session_id}
+    assert {r.run_id for r in clicks.table(SESSIONS).where("visitor_id = 'bob'").collect()} == {"run1"}
+
+
+@pytest.mark.slow
+def test_events_that_are_taken_away_or_corrected_leave_no_trace(clicks: Clicks) -> None:
+    whole = [event("ann", f"10:{m:02d}:00", customer_id="c1") for m in (0, 20, 40)] + [event("bob", "10:00:00")]
+    clicks.come(whole)
+    clicks.run()
+    clicks.come([event("bob", "10:00:00", event_type="purchase", revenue=5.0)], gone=[whole[1]["event_id"]])
+    clicks.run()
+    rebuilt = clicks.rebuilt()
+    assert clicks.stored(list(rebuilt)) == rebuilt
+    assert clicks.table(SESSIONS).where("visitor_id = 'ann'").count() == 2
+    clicks.come([], gone=[one["event_id"] for one in whole])
+    clicks.run()
+    for contract in (SESSIONS, SESSION_EVENTS, VISITOR_IDENTITIES, SESSION_REDIRECTS):
+        assert clicks.table(contract).count() == 0, contract.name
+
+
+@pytest.mark.slow
+def test_a_run_as_of_a_past_date_sees_no_later_event_and_the_next_one_adds_them(clicks: Clicks) -> None:
+    clicks.come([event("ann", "23:50:00"), event("ann", "+1 00:10:00"), event("bob", "+1 12:00:00")])
+    clicks.run(as_of=date(2024, 3, 5))
+    assert [tuple(r) for r in clicks.table(SESSIONS).select("visitor_id", "events").collect()] == [("ann", 1)]
+    clicks.run(as_of=date(2024, 3, 6))
+    rebuilt = clicks.rebuilt(as_of=date(2024, 3, 6))
+    assert clicks.stored(list(rebuilt)) == rebuilt
+    assert sorted(tuple(r) for r in clicks.table(SESSIONS).select("visitor_id", "events").collect()) == [
+        ("ann", 2),
+        ("bob", 1),
+    ]
+
+
+@pytest.mark.slow
+def test_events_past_the_allowed_lateness_are_dead_letters(lake: Lake) -> None:
+    clicks = Clicks(lake, JobSettings(max_lateness_hours=1.0))
+    late = event("ann", "10:20:00", received_at=at("12:00:00"))
+    clicks.come([event("ann", "10:00:00"), late])
+    clicks.run()
+    (letter,) = clicks.table(SESSION_DEAD_LETTERS).collect()
+    assert (letter.event_id, letter.reason) == (late["event_id"], "late")
+    assert clicks.table(SESSION_EVENTS).count() == 1
+    clicks.come([late | {"received_at": at("10:30:00")}])
+    clicks.run()
+    assert clicks.table(SESSION_DEAD_LETTERS).count() == 0
+    assert clicks.table(SESSION_EVENTS).count() == 2
