@@ -23,7 +23,7 @@ _APART = ("synthetic", "ingest", "maintain")
 ORDER = ["synthetic", "ingest", *(name for name, job in JOBS.items() if name not in _APART and not job.on_demand)]
 # late events and impossible times: one ingest of sound rows has none
 EMPTY = {"gold.session_redirects", "gold.session_dead_letters"}
-COMPUTED = ("raw", "truth", "silver", "gold")
+COMPUTED = ("raw", "truth", "silver", "gold", "ids")
 
 
 class House:
@@ -49,6 +49,11 @@ class House:
         return {str(table): content_hash(self.lake.read(table)) for table in found}
 
 
+def _rows(result: Result) -> dict[str, int]:
+    """Rows a table of this run, without id maps: who has a number already gets no second one."""
+    return {name: about["rows"] for name, about in result.tables.items() if not name.startswith("ids.")}
+
+
 @pytest.fixture(scope="module")
 def house(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> House:
     return House(spark, tmp_path_factory.mktemp("house") / "lake")
@@ -66,21 +71,20 @@ def test_forced_again_every_table_holds_the_same(house: House) -> None:
     for name in ORDER:
         again = house.run(name, force=True)
         assert again.status in ("done", "gate_refused")
-        assert {t: v["rows"] for t, v in again.tables.items()} == {
-            t: v["rows"] for t, v in house.first[name].tables.items()
-        }
+        assert _rows(again) == _rows(house.first[name])
     assert house.hashes() == before
 
 
 @pytest.mark.slow
 def test_run_again_every_job_answers_unchanged(house: House) -> None:
-    for name in ORDER:
-        house.run(name)
+    last = {name: house.run(name) for name in ORDER}
     before = house.hashes()
     for name in ORDER:
         again = house.run(name)
         assert again.status == "unchanged"
-        assert again.metrics == house.first[name].metrics
+        assert again.metrics == last[name].metrics
+        # computed twice, means may differ in the last bit: Spark adds up partitions as they come
+        assert again.metrics == pytest.approx(house.first[name].metrics, rel=1e-9)
     assert house.hashes() == before
 
 
