@@ -21,7 +21,7 @@ demo: setup ## a small retailer through every job, with a summary at the end; ag
 	@$(BIN)/retail-spark demo --set lake.root=$(LAKE)
 
 test: setup ## every test but the benchmarks
-	@$(BIN)/python -m pytest -m "not benchmark" -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -m "not benchmark" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## ruff, mypy, and conf/base.yml as printed from the defaults
 	@$(BIN)/ruff check .

@@ -111,7 +111,8 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
     log4j = Path(__file__).with_name("log4j2.properties")
     java = [f"-Dlog4j2.configurationFile=file:{log4j}", "-XX:+UseParallelGC"]
     if fast_start:
-        java += ["-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+        # C1 alone has room for 48 MB of code by default: a long test process would drop and compile again without end
+        java += ["-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=512m", "-Xshare:auto"]
     return DELTA | {
         "spark.master": settings.spark.master or "local[*]",
         "spark.driver.memory": settings.spark.driver_memory,

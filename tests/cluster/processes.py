@@ -37,6 +37,8 @@ def clean_environment(**more: str) -> dict[str, str]:
         "SPARK_LOCAL_IP": "127.0.0.1",
         "JAVA_HOME": java_home(),
         "PYSPARK_PYTHON": sys.executable,
+        # a process of minutes: what C2 would win later, its compiling costs now
+        "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
     }
     return kept | {key: str(value) for key, value in fixed.items()} | more
 
