@@ -38,7 +38,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     home = tmp_path_factory.mktemp("session")
     settings = Settings(
         lake=LakeSettings(root=str(home / "lake")),
-        # tiny data: compiling a plan costs more than running it (the cluster's tests and the demo run with the defaults)
+        # compiling a plan costs more than running it on tiny data (the demo and the cluster run with the defaults)
         spark=SparkSettings(master="local[2]", shuffle_partitions=2, conf=INTERPRETED),
     )
     session = get_session(settings, fast_start=True)

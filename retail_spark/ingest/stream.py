@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -22,6 +21,7 @@ from retail_spark.lake.store import Lake
 from retail_spark.run import Attempt, Result
 from retail_spark.session import is_classic
 from retail_spark.settings import Settings, section
+from retail_spark.streaming import wait_for
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,7 @@ def _run_stream(spark: SparkSession, path: str, checkpoint: str, take: object, e
         .trigger(availableNow=True)
         .start()
     )
-    try:
-        query.awaitTermination()
-    except StreamingQueryException as error:
-        if errors:
-            raise errors[0] from error
-        raise
+    wait_for(query, errors=errors)
 
 
 def _listed(frame: DataFrame) -> list[dict[str, object]]:

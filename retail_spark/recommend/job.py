@@ -34,13 +34,13 @@ from retail_spark.recommend.contracts import (
 from retail_spark.recommend.factors import Factors
 from retail_spark.recommend.learning import FALLBACK_ALL, FALLBACK_DISCOVER, Data, Learned, count, learn
 from retail_spark.recommend.measuring import HeldOut, measure, rival_recipe, wanted_of
-from retail_spark.recommend.packing import ModelFiles, to_served
+from retail_spark.recommend.packing import to_served
 from retail_spark.recommend.ranking import Wanted
 from retail_spark.recommend.settings import JobSettings
 from retail_spark.recommend.similar import to_similar
 from retail_spark.recommend.transforms import only_purchases, to_lines, to_numbers
 from retail_spark.registry.gates import Verdict
-from retail_spark.registry.models import Candidate
+from retail_spark.registry.models import Candidate, ModelFiles
 from retail_spark.run import Job, Outcome, Run, job
 
 Maker = tuple[Learned, tuple[Wanted, ...]]
@@ -282,7 +282,7 @@ def _candidate(learned: Learned, held_out: HeldOut, *, settings: JobSettings) ->
     example = served.example()
     return Candidate(
         code=files("retail_spark.recommend") / "serve.py",
-        artifacts=ModelFiles(served),
+        artifacts=ModelFiles(served.save),
         example=example,
         example_output=served.answer(example),
         gate=held_out.gate(),

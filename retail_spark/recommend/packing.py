@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -42,23 +38,6 @@ def to_served(learned: Learned, factors: Factors, *, settings: JobSettings) -> S
     return ServedModel(
         learned.recipe, settings.k, customers["customer_id"].tolist(), products["product_id"].tolist(), arrays, market
     )
-
-
-class ModelFiles(Mapping[str, Path]):
-    """Name -> file of a saved model, in a folder that lives as long as this mapping."""
-
-    def __init__(self, model: ServedModel) -> None:
-        self._folder = TemporaryDirectory(prefix="retail-spark-recommend-")
-        self._files = model.save(Path(self._folder.name))
-
-    def __getitem__(self, name: str) -> Path:
-        return self._files[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
 
 
 def _flat(customers: DataFrame) -> DataFrame:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from retail_spark.registry.gates import Gate
@@ -34,6 +35,23 @@ class Candidate:
     params: Mapping[str, str | int | float | bool]
     packages: tuple[str, ...] = ()
     """Distributions that `code` imports beside numpy, pandas, mlflow and this package; pinned in the model."""
+
+
+class ModelFiles(Mapping[str, Path]):
+    """Name -> file of a model that `save` writes into a folder, which lives as long as this mapping."""
+
+    def __init__(self, save: Callable[[Path], Mapping[str, Path]]) -> None:
+        self._folder = TemporaryDirectory(prefix="retail-spark-model-")
+        self._files = save(Path(self._folder.name))
+
+    def __getitem__(self, name: str) -> Path:
+        return self._files[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 @dataclass(frozen=True)

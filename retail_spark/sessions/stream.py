@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from queue import Queue
 
-from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -21,6 +20,7 @@ from retail_spark.session import is_classic
 from retail_spark.sessions.contracts import STREAMS
 from retail_spark.sessions.settings import JobSettings
 from retail_spark.settings import Settings, section
+from retail_spark.streaming import wait_for
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,5 @@ def _take_all(spark: SparkSession, lake: Lake, own: JobSettings, attempt: Attemp
     writer = stream.select("event_id").writeStream.foreachBatch(take).option("checkpointLocation", checkpoint)
     query = writer.trigger(availableNow=True).start()
     told.put(str(query.id))
-    try:
-        query.awaitTermination()
-    except StreamingQueryException as error:
-        if errors:
-            raise errors[0] from error
-        raise
+    wait_for(query, errors=errors)
     return results[-1] if results else None

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from importlib.resources import files
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from retail_spark.registry.gates import Gate
-from retail_spark.registry.models import Candidate
+from retail_spark.registry.models import Candidate, ModelFiles
 from retail_spark.suppliers.model import Scorer
 from retail_spark.suppliers.recipe import Recipe
-
-
-class ModelFiles(Mapping[str, Path]):
-    """Name -> file of a saved model, in a folder that lives as long as this mapping."""
-
-    def __init__(self, model: Scorer) -> None:
-        self._folder = TemporaryDirectory(prefix="retail-spark-suppliers-")
-        self._files = model.save(Path(self._folder.name))
-
-    def __getitem__(self, name: str) -> Path:
-        return self._files[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
 
 
 def to_candidate(model: Scorer, *, recipe: Recipe, gate: Gate, example: pd.DataFrame) -> Candidate:
@@ -42,7 +22,7 @@ def to_candidate(model: Scorer, *, recipe: Recipe, gate: Gate, example: pd.DataF
     told = answer.assign(contributions=[json.dumps(parts) for parts in answer["contributions"]])
     return Candidate(
         code=files("retail_spark.suppliers") / "serve.py",
-        artifacts=ModelFiles(model),
+        artifacts=ModelFiles(model.save),
         example=shown,
         example_output=told,
         gate=gate,
