@@ -9,7 +9,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 
 def wait_for(query: StreamingQuery, *, errors: Sequence[BaseException]) -> None:
-    """Waits for the end of a stream. Raises the first of `errors` (of its micro-batches), not what Spark makes of it."""
+    """Waits for the end of a stream. Raises the first of `errors`, those of its micro-batches, as it was."""
     try:
         query.awaitTermination()
     except StreamingQueryException as error:
