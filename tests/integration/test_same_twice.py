@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from retail_spark.progress import Progress
 from retail_spark.run import Result
 from retail_spark.settings import Settings
 
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 _APART = ("synthetic", "ingest", "maintain")
 ORDER = ["synthetic", "ingest", *(name for name, job in JOBS.items() if name not in _APART and not job.on_demand)]
 # late events and impossible times: one ingest of sound rows has none
@@ -86,6 +88,18 @@ def test_run_again_every_job_answers_unchanged(house: House) -> None:
         # computed twice, means may differ in the last bit: Spark adds up partitions as they come
         assert again.metrics == pytest.approx(house.first[name].metrics, rel=1e-9)
     assert house.hashes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", sorted(NOTEBOOKS.glob("*.py")), ids=lambda path: path.stem)
+def test_a_notebook_draws_its_pictures_from_the_output_tables(
+    house: House, notebook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETAIL_SPARK__LAKE__ROOT", str(house.settings.lake.root))
+    runpy.run_path(str(notebook))
+    pictures = list(Path(house.settings.lake.root).glob(f"_notebooks/{notebook.stem}_*.png"))
+    assert len(pictures) == 2
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
 
 
 @pytest.mark.slow
