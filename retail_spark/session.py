@@ -129,6 +129,8 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.warehouse.dir": str(_beside(settings, "_warehouse")),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # a call site for every column costs as much as building the plan; errors name the query all the same
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.sql.legacy.createHiveTableByDefault": "false",

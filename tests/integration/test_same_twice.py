@@ -40,7 +40,7 @@ class House:
     @staticmethod
     def with_sets(root: Path | str, *sets: str) -> Settings:
         source = conf_folder() / "sources" / "synthetic.yml"
-        return resolve(files=[source], sets=[f"lake.root={root}", "synthetic.size=tiny", *sets])
+        return resolve(files=[source], sets=[f"lake.root={root}", "synthetic.size=tiny", "quality.data_docs=false", *sets])
 
     def run(self, name: str, *, force: bool = False) -> Result:
         quiet = Progress(name, quiet=True)
