@@ -13,7 +13,7 @@ _NAME = "a canonical column of silver.deliveries, or else a key of its attribute
 
 
 # History windows, depth, learning rate and the rest were chosen on SCMS lines promised before 2014-05-02 alone: six
-# half years from 2011-05-02, each foretold from what came before it (tests/benchmarks/RESULTS_suppliers.md).
+# half years from 2011-05-02, each foretold from what came before it (tests/benchmarks/RESULTS.md).
 
 
 class JobSettings(Section):

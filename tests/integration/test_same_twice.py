@@ -40,7 +40,8 @@ class House:
     @staticmethod
     def with_sets(root: Path | str, *sets: str) -> Settings:
         source = conf_folder() / "sources" / "synthetic.yml"
-        return resolve(files=[source], sets=[f"lake.root={root}", "synthetic.size=tiny", "quality.data_docs=false", *sets])
+        tiny = ("synthetic.size=tiny", "quality.data_docs=false")
+        return resolve(files=[source], sets=[f"lake.root={root}", *tiny, *sets])
 
     def run(self, name: str, *, force: bool = False) -> Result:
         quiet = Progress(name, quiet=True)
