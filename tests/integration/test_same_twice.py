@@ -20,6 +20,11 @@ from retail_spark.progress import Progress
 from retail_spark.run import Result
 from retail_spark.settings import Settings
 
+QUICK = (
+    "synthetic.size=tiny", "quality.data_docs=false", "recommend.chooses_blend=false", "recommend.iterations=4",
+    "recommend.replicates=50", "supplier_risk.trees=10", "supplier_risk.forest=1", "supplier_risk.replicates=50",
+    "supplier_risk.calibration_slices=1",
+)  # fmt: skip
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 _APART = ("synthetic", "ingest", "maintain")
 ORDER = ["synthetic", "ingest", *(name for name, job in JOBS.items() if name not in _APART and not job.on_demand)]
@@ -40,8 +45,7 @@ class House:
     @staticmethod
     def with_sets(root: Path | str, *sets: str) -> Settings:
         source = conf_folder() / "sources" / "synthetic.yml"
-        tiny = ("synthetic.size=tiny", "quality.data_docs=false")
-        return resolve(files=[source], sets=[f"lake.root={root}", *tiny, *sets])
+        return resolve(files=[source], sets=[f"lake.root={root}", *QUICK, *sets])
 
     def run(self, name: str, *, force: bool = False) -> Result:
         quiet = Progress(name, quiet=True)
@@ -71,7 +75,7 @@ def test_forced_again_every_table_holds_the_same(house: House) -> None:
         for name, content in before.items()
         if "quarantine" not in name and name not in EMPTY
     )
-    for name in ORDER:
+    for name in ORDER[2:]:  # that raw and silver come out the same is the matter of synthetic's and ingest's own tests
         again = house.run(name, force=True)
         assert again.status in ("done", "gate_refused")
         assert _rows(again) == _rows(house.first[name])
