@@ -62,7 +62,7 @@ def test_pin_follows_content_and_not_place(tmp_path: Path):
         (b"\xef\xbb\xbfa,b\r1,2\r", ("a", "b")),  # byte order mark, line ends CR only
         (b'"a, b","c""d"\n1,2\n', ("a, b", 'c"d')),
         (b"a,A,,a\n1,2,3,4\n", ("a", "A_1", "_c2", "a_3")),
-        (gzip.compress(b"a,b\n1,2\n"), ("a", "b")),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), ("a", "b")),
     ],
 )
 def test_header_is_read_as_it_stands(tmp_path: Path, data: bytes, header: tuple[str, ...]):
