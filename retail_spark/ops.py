@@ -179,10 +179,10 @@ class History:
 
     def is_untouched(self, finished: Finished, *, but_by: str | None = None) -> bool:
         """True while no later commit that changed data touched the rows that the run wrote (`but_by`: a run's own)."""
-        runs = {finished.run_id, but_by}
+        runs = {finished.run_id, but_by or finished.run_id}  # a commit by hand has no run id, and is somebody else's
         return all(self._output_is_untouched(output, runs) for output in finished.outputs)
 
-    def _output_is_untouched(self, output: Output, run_ids: Set[str | None]) -> bool:
+    def _output_is_untouched(self, output: Output, run_ids: Set[str]) -> bool:
         table = TableName.parse(output.name)
         if not self._lake.exists(table):
             return False
