@@ -260,6 +260,7 @@ class Life:
                 params=params_of(section(self.settings, self.job.name, self.job.settings)),
                 inputs={pin.table: pin.version for pin in row.pins},
                 input_paths={} if self.lake.catalog else {c.name: self.lake.path(c.table) for c in self._inputs},
+                scratch=f"{self.lake.root}/_staging/{row.run_id}" if self.lake.has_local_logs else None,
                 champion_version=run.champion.version if run.champion is not None else None,
             )
             registered = self.registry.record(about, outcome.model, metrics=outcome.metrics, figures=outcome.figures)
@@ -313,7 +314,7 @@ class Life:
             if reports:
                 rows = expectations_frame(self.spark, reports, run_id=row.run_id, attempt=row.attempt, checked_at=now)
                 key = f"{row.run_id}-{row.attempt}"
-                carry_out(self.lake, append_once(EXPECTATIONS, rows.coalesce(1)), run_id=key)
+                carry_out(self.lake, append_once(EXPECTATIONS, rows.coalesce(1), journal=True), run_id=key)
         for report in reports:
             report.raise_if_failed()
         for write in staged:
@@ -337,7 +338,7 @@ class Life:
                 self.lake.ensure(write.contract)
                 version = 0
             else:
-                version = carry_out(self.lake, write, run_id=row.run_id).version
+                version = carry_out(self.lake, replace(write, is_checked=True), run_id=row.run_id).version
             if self.lake.catalog and write.contract.snapshot:
                 with_latest(self.lake, write.contract.table)
             return Output(write.contract.name, version, report.rows, slice_)

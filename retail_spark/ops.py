@@ -266,6 +266,6 @@ def record(
     if result is not None and result.metrics:
         metrics = [(row.run_id, row.attempt, row.job, name, float(v)) for name, v in sorted(result.metrics.items())]
         frame = lake.spark.createDataFrame(metrics, METRICS.schema).coalesce(1)
-        carry_out(lake, append_once(METRICS, frame), run_id=key)
+        carry_out(lake, append_once(METRICS, frame, journal=True), run_id=key)
     frame = lake.spark.createDataFrame([values], JOB_RUNS.schema).coalesce(1)
-    carry_out(lake, append_once(JOB_RUNS, frame), run_id=key)
+    carry_out(lake, append_once(JOB_RUNS, frame, journal=True), run_id=key)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from threading import Lock
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
@@ -62,10 +63,17 @@ def _upsert(lake: Lake, write: Write, run_id: str) -> None:
     contract = write.contract
     names = contract.names
     source = contract.select(write.frame).withColumn(_DELETE, F.lit(False))
-    check_unique(source, key=contract.key, table=contract.name)
+    if not write.is_checked:
+        check_unique(source, key=contract.key, table=contract.name)
+    if _is_new(lake, contract.table):
+        # nothing to match and nothing to delete yet: a MERGE would cost several times the append
+        _append(lake, contract.table, source.drop(_DELETE), run_id, {})
+        return
     if write.delete is not None:
         keys = write.delete.select(*contract.key).distinct().join(source, list(contract.key), how="left_anti")
         source = source.unionByName(keys.withColumn(_DELETE, F.lit(True)), allowMissingColumns=True)
+    if source.isEmpty():
+        return
     view = f"__upsert_{contract.table.parts[-1]}_{run_id}"
     source.createOrReplaceTempView(view)
     lineage = {column.name for column in LINEAGE}
@@ -111,6 +119,8 @@ def _beyond_kept(lake: Lake, write: Write) -> date | None:
     own = write.slice.get("as_of")
     if not write.contract.snapshot or not isinstance(own, date):
         return None
+    if next(lake.commits(write.contract.table)).version < lake.keep_as_of:
+        return None  # a commit brings one date at most
     dates = lake.read(write.contract.table).select("as_of").distinct().orderBy(F.desc("as_of"))
     kept = sorted({own, *(row["as_of"] for row in dates.limit(lake.keep_as_of + 1).collect())}, reverse=True)
     gone = [day for day in kept[lake.keep_as_of :] if day != own]
@@ -118,8 +128,12 @@ def _beyond_kept(lake: Lake, write: Write) -> date | None:
 
 
 def _append_once(lake: Lake, write: Write, run_id: str) -> None:
-    table = write.contract.table
-    once = {"txnAppId": f"{run_id}:{write.contract.name}:{_epoch(lake, table)}", "txnVersion": "1"}
+    table, epoch = write.contract.table, _epoch(lake, write.contract.table)
+    once = {"txnAppId": f"{run_id}:{write.contract.name}:{epoch}", "txnVersion": "1"}
+    if write.journal and lake.has_local_logs:
+        if any(c.run_id == run_id and c.version > epoch for c in lake.commits(table)):
+            return
+        once = {}
     _append(lake, table, write.contract.select(write.frame), run_id, once)
 
 
@@ -138,16 +152,39 @@ def _epoch(lake: Lake, table: TableName) -> int:
 
 @contextmanager
 def marked(lake: Lake, run_id: str) -> Iterator[None]:
-    """Commits of SQL statements inside carry the run id; what was set before is set again afterwards."""
-    before = lake.spark.conf.get(_USER_METADATA, None)
-    lake.spark.conf.set(_USER_METADATA, run_id)
+    """Commits of SQL statements inside carry the run id, in every thread; the last one out sets back what was before.
+
+    The mark is a setting of the session. Two runs that share one at the same time would sign each other's commits:
+    RuntimeError.
+    """
+    with _marking:
+        mark = _marks.setdefault(id(lake.spark), _Mark(run_id, lake.spark.conf.get(_USER_METADATA, None)))
+        if mark.run_id != run_id:
+            raise RuntimeError(f"the session already signs commits of run {mark.run_id}, not of {run_id}")
+        mark.holders += 1
+        lake.spark.conf.set(_USER_METADATA, run_id)
     try:
         yield
     finally:
-        if before is None:
-            lake.spark.conf.unset(_USER_METADATA)
-        else:
-            lake.spark.conf.set(_USER_METADATA, before)
+        with _marking:
+            mark.holders -= 1
+            if not mark.holders:
+                del _marks[id(lake.spark)]
+                if mark.before is None:
+                    lake.spark.conf.unset(_USER_METADATA)
+                else:
+                    lake.spark.conf.set(_USER_METADATA, mark.before)
+
+
+@dataclass
+class _Mark:
+    run_id: str
+    before: str | None
+    holders: int = 0
+
+
+_marking = Lock()
+_marks: dict[int, _Mark] = {}
 
 
 def _q(name: str) -> str:

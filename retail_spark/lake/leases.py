@@ -113,7 +113,7 @@ class Lease:
 @contextmanager
 def hold(lake: Lake, name: str) -> Iterator[Lease]:
     """Holds the lease `name` of the lake. Raises LeaseHeldError while another living process has it."""
-    store: _Store = _Files(Path(lake.root) / "_leases", name) if _uses_files(lake) else _Table(lake, name)
+    store: _Store = _Files(Path(lake.root) / "_leases", name) if lake.has_local_logs else _Table(lake, name)
     me = Holder.me()
     other = store.take(me)
     if other is not None:
@@ -149,10 +149,6 @@ def _answers(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _uses_files(lake: Lake) -> bool:
-    return lake.catalog is None and lake.is_local
 
 
 class _Files:

@@ -58,6 +58,11 @@ class Lake:
         """True when the root is a folder of this machine's file system."""
         return "://" not in self.root
 
+    @property
+    def has_local_logs(self) -> bool:
+        """True when the tables' logs can be read as the files they are."""
+        return self.catalog is None and self.is_local
+
     def path(self, table: TableName) -> str:
         """Folder of a path table."""
         schema, name = table.folders
@@ -71,7 +76,7 @@ class Lake:
 
     def exists(self, table: TableName) -> bool:
         """True when the table is there."""
-        if self.catalog is None and self.is_local:
+        if self.has_local_logs:
             return os.path.isdir(f"{self.path(table)}/_delta_log")
         try:
             _ = self.spark.read.table(self.ref(table)).schema
@@ -114,7 +119,7 @@ class Lake:
 
     def commits(self, table: TableName) -> Iterator[CommitInfo]:
         """The table's commits, newest first."""
-        if self.catalog is None and self.is_local:
+        if self.has_local_logs:
             yield from local_commits(self.path(table))
             return
         for row in self.history(table).select("version", "operation", "userMetadata").toLocalIterator():
@@ -125,7 +130,7 @@ class Lake:
         return self.spark.sql(f"DESCRIBE HISTORY {self.ref(table)}").orderBy(F.desc("version"))
 
     def _table_id(self, table: TableName) -> str:
-        known = local_table_id(self.path(table)) if self.catalog is None and self.is_local else None
+        known = local_table_id(self.path(table)) if self.has_local_logs else None
         if known is not None:
             return known
         return str(self.spark.sql(f"DESCRIBE DETAIL {self.ref(table)}").select("id").collect()[0]["id"])

@@ -33,6 +33,10 @@ class Write:
     """The frame reads from a stage already (Run.stage): staging it again would only copy it."""
     suspects: DataFrame | None = None
     """The rows among which a key may repeat, where the job knows that every other row has a key of its own."""
+    is_checked: bool = False
+    """The frame has been held to its contract: no key repeats, and the writer need not look again."""
+    journal: bool = False
+    """An append by the holder of a lease, looked for in the table's log (see append_once)."""
 
 
 def upsert(contract: Contract, frame: DataFrame, *, delete: DataFrame | None = None, staged: bool = False) -> Write:
@@ -53,6 +57,11 @@ def replace_slice(contract: Contract, frame: DataFrame, *, staged: bool = False,
     return Write(contract, frame, "replace_slice", slice=slice_, staged=staged)
 
 
-def append_once(contract: Contract, frame: DataFrame, *, staged: bool = False) -> Write:
-    """Adds rows exactly once a run: a rerun of the same run id adds nothing."""
-    return Write(contract, frame, "append_once", staged=staged)
+def append_once(contract: Contract, frame: DataFrame, *, staged: bool = False, journal: bool = False) -> Write:
+    """Adds rows exactly once a run: a rerun of the same run id adds nothing.
+
+    Delta's own record of appends (txnAppId) holds against two writers at once, but to read it Delta rebuilds the state
+    of the table, which costs three times the append. `journal` is for rows that nobody else can write meanwhile,
+    such as a run's own in ops.job_runs: there the commit is looked for by its user metadata, where the log is at hand.
+    """
+    return Write(contract, frame, "append_once", staged=staged, journal=journal)

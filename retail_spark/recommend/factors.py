@@ -20,6 +20,8 @@ class Factors:
 
     customers: DataFrame
     products: DataFrame
+    model: ALSModel | None = None
+    """Spark's own, where these are all of its factors."""
 
 
 def learn_factors(history: DataFrame, *, recipe: Recipe, seed: int, checkpoint_interval: int) -> Factors:
@@ -50,7 +52,7 @@ def learn_factors(history: DataFrame, *, recipe: Recipe, seed: int, checkpoint_i
         seed=seed,
     )
     model: ALSModel = als.fit(ratings.sortWithinPartitions("customer_no", "product_no"))
-    return Factors(model.userFactors, model.itemFactors)
+    return Factors(model.userFactors, model.itemFactors, model)
 
 
 def check_checkpoints(spark: SparkSession) -> None:

@@ -288,4 +288,5 @@ def _candidate(learned: Learned, held_out: HeldOut, *, settings: JobSettings) ->
         gate=held_out.gate(),
         recipe=learned.recipe.to_json(),
         params={"served_customers": len(served.customer_ids), "served_products": len(served.product_ids)},
+        spark_model=learned.factors.model,
     )

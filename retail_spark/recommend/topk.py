@@ -73,37 +73,51 @@ class Board:
         parts = [] if self.leaves_out else [self.own]
         bar = np.zeros(self.n, dtype=np.float32)
         if self.left is not None and self.right is not None:
+            tiles = [
+                np.ascontiguousarray(self.right[:, at : at + _WIDTH]) for at in range(0, len(self.popular), _WIDTH)
+            ]
+            room = np.empty(_ROWS * _WIDTH, dtype=np.float32), np.empty(_ROWS * _WIDTH, dtype=np.bool_)
             for first in range(0, self.n, _ROWS):
                 rows = slice(first, min(first + _ROWS, self.n))
-                open_, bar[rows] = self._by_affinity(rows, k)
+                open_, bar[rows] = self._by_affinity(self.left[rows], tiles, rows=rows, k=k, room=room)
                 parts.append(open_)
         parts.append(self._by_popularity(np.flatnonzero(bar <= self.popular.max(initial=0)), k))
         return _sorted(_union([part for part in parts if len(part.row)]))
 
-    def _by_affinity(self, rows: slice, k: int) -> tuple[Entries, Floats]:
+    def _by_affinity(
+        self,
+        left: Floats,
+        tiles: list[Floats],
+        *,
+        rows: slice,
+        k: int,
+        room: tuple[Floats, npt.NDArray[np.bool_]],
+    ) -> tuple[Entries, Floats]:
         """Entries above the bar, and the bar itself: no more than the k-th best of a row, and 0 or more.
 
         The k-th highest of the maxima of disjoint groups is no more than the k-th highest of all, so what lies
-        below it is out; only the few entries above leave the matrix.
+        below it is out; only the few entries above leave the matrix. `room` is where a tile's scores and flags go:
+        fresh memory for each would cost a third of the product.
         """
-        if self.left is None or self.right is None:
-            raise ValueError("affinity needs factors")
-        left, n = self.left[rows], rows.stop - rows.start
+        n = rows.stop - rows.start
         mine = self.own.only(slice(*np.searchsorted(self.own.row, (rows.start, rows.stop))))  # type: ignore[arg-type]
         best = np.full((n, k), -np.inf, dtype=np.float32)
         bar = np.zeros(n, dtype=np.float32)
         has_popular = bool(self.popular.any())
         found = []
-        for at in range(0, len(self.popular), _WIDTH):
-            scores = left @ self.right[:, at : at + _WIDTH]
+        for number, tile in enumerate(tiles):
+            at, width = number * _WIDTH, tile.shape[1]
+            scores = np.matmul(left, tile, out=room[0][: n * width].reshape(n, width))
             if has_popular:
-                scores += self.popular[at : at + _WIDTH]
+                scores += self.popular[at : at + width]
             if self.leaves_out:
-                here = (mine.place >= at) & (mine.place < at + _WIDTH)
+                here = (mine.place >= at) & (mine.place < at + width)
                 scores[mine.row[here] - rows.start, mine.place[here] - at] = -np.inf
-            best = _k_best(np.concatenate([best, _group_maxima(scores, k)], axis=1), k)
-            bar = np.maximum(best.min(axis=1) * _SLACK, np.float32(0))
-            row, place = np.divmod(np.flatnonzero(scores >= bar[:, None]), scores.shape[1])
+            if number & (number + 1) == 0:  # at tiles 0, 1, 3, 7, ...: each bar serves as many as came before it
+                best = _k_best(np.concatenate([best, _group_maxima(scores, k)], axis=1), k)
+                bar = np.maximum(best.min(axis=1) * _SLACK, np.float32(0))
+            flags = np.greater_equal(scores, bar[:, None], out=room[1][: n * width].reshape(n, width))
+            row, place = np.divmod(np.flatnonzero(flags), width)
             found.append(Entries(row, place + at, scores[row, place]))
         joined = found[0] if len(found) == 1 else _union(found, unique=True)
         kept = joined.only(joined.score >= bar[joined.row])

@@ -18,6 +18,7 @@ from retail_spark.secrets import masked
 from retail_spark.settings import Section
 
 RECIPE = "retail_spark.recipe"
+SPARK_MODEL = "spark_model"
 _LONGEST_PARAM = 6000  # MLflow's own limit
 _ALWAYS = ("retail-spark", "mlflow", "numpy", "pandas")
 
@@ -101,6 +102,17 @@ def save_model(client: Any, run: RunRecord, candidate: Candidate, logged: str) -
     client.finalize_logged_model(held.model_id, "READY")
     client.log_outputs(logged, [LoggedModelOutput(held.model_id, step=run.attempt)])
     return str(held.model_id)
+
+
+def log_spark_model(client: Any, run: RunRecord, model: Any, logged: str) -> None:
+    """Uploads a Spark ML model as the artifact `spark_model` of the MLflow run."""
+    import mlflow
+
+    with TemporaryDirectory() as folder:
+        requirements = [f"{name}=={installed(name)}" for name in ("pyspark", "mlflow")]
+        path = f"{folder}/{SPARK_MODEL}"
+        mlflow.spark.save_model(model, path=path, dfs_tmpdir=run.scratch, pip_requirements=requirements)
+        client.log_artifacts(logged, path, SPARK_MODEL)
 
 
 class FetchedArtifacts(Mapping[str, Path]):

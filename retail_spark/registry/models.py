@@ -35,6 +35,9 @@ class Candidate:
     params: Mapping[str, str | int | float | bool]
     packages: tuple[str, ...] = ()
     """Distributions that `code` imports beside numpy, pandas, mlflow and this package; pinned in the model."""
+    spark_model: Any = None
+    """The Spark ML model behind it, if any, kept whole beside the served one: `mlflow.spark.load_model(
+    "runs:/<MLflow's id of the run>/spark_model")`."""
 
 
 class ModelFiles(Mapping[str, Path]):
@@ -81,6 +84,8 @@ class RunRecord:
     """Input table -> version that changed its data last; None when the table does not exist."""
     input_paths: Mapping[str, str] = field(default_factory=dict)
     """Input table -> where it lies, for tables that are paths."""
+    scratch: str | None = None
+    """A folder that the driver and every executor reach; None: MLflow's own choice (MLFLOW_DFS_TMP)."""
     champion_version: str | None = None
     """Version that the gate compared the candidate with."""
 

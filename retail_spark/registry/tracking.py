@@ -14,6 +14,7 @@ from retail_spark.registry.contents import (
     FetchedArtifacts,
     as_datasets,
     as_param,
+    log_spark_model,
     save_model,
 )
 from retail_spark.registry.gates import Verdict
@@ -208,6 +209,8 @@ def _register(client: Any, name: str, run: RunRecord, candidate: Candidate, logg
     from mlflow.exceptions import MlflowException
 
     model_id = save_model(client, run, candidate, logged)
+    if candidate.spark_model is not None:
+        log_spark_model(client, run, candidate.spark_model, logged)
     try:
         client.create_registered_model(name)
     except MlflowException as error:

@@ -178,24 +178,23 @@ def _writes(run: Run, settings: JobSettings, scope: Scope, cut: Cut) -> tuple[Wr
     ids = None if scope.changed is None else scope.changed.select("event_id")
     visitors = None if scope.spans is None else scope.spans.select("visitor_id").distinct()
     return (
-        _changed(SESSION_EVENTS, cut.events, ids),
-        _changed(SESSIONS, cut.sessions, None if ids is None else old.select("session_id")),
+        _changed(SESSION_EVENTS, cut.events, ids, staged=True),
+        _changed(SESSIONS, cut.sessions, None if ids is None else old.select("session_id"), staged=True),
         _redirects(run, old, cut.made),
         _changed(VISITOR_IDENTITIES, identities, visitors),
-        _changed(SESSION_DEAD_LETTERS, letters, ids),
+        _changed(SESSION_DEAD_LETTERS, letters, ids, staged=True),
         replace_slice(FUNNELS, funnels.transform(FUNNELS.select)),
         *_stream(run),
     )
 
 
-def _changed(contract: Contract, rows: DataFrame, keys: DataFrame | None) -> Write:
+def _changed(contract: Contract, rows: DataFrame, keys: DataFrame | None, *, staged: bool = False) -> Write:
     """The whole table anew; or, where `keys` may be gone, the rows as they are now, the keys' other rows deleted."""
     frame = rows.transform(contract.select)
     if keys is None:
-        return replace_slice(contract, frame)
-    return upsert(
-        contract, frame, delete=keys.join(frame.select(*contract.key), on=list(contract.key), how="left_anti")
-    )
+        return replace_slice(contract, frame, staged=staged)
+    gone = keys.join(frame.select(*contract.key), on=list(contract.key), how="left_anti")
+    return upsert(contract, frame, delete=gone, staged=staged)
 
 
 def _redirects(run: Run, old: DataFrame, made: DataFrame) -> Write:

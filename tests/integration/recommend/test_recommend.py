@@ -141,8 +141,12 @@ def test_the_job_learns_registers_and_writes_two_lists_a_customer(lake: Lake) ->
 def assert_the_model_answers_as_the_table(settings: Settings, rows: DataFrame) -> None:
     from retail_spark.registry.connection import Connection
 
-    with Connection.of(settings).talking():
+    with Connection.of(settings).talking() as client:
         model = mlflow.pyfunc.load_model("models:/retail_spark_recommend@champion")
+        version = client.get_model_version_by_alias("retail_spark_recommend", "champion")
+        als = mlflow.spark.load_model(f"runs:/{version.run_id}/spark_model").stages[0]
+    assert als.rank == SMALL["rank"]
+    assert als.itemFactors.count() == len({product for _, _, product, *_ in purchases()})
     asked = pd.DataFrame({"customer_id": ["c07", "nobody"]})
     answer = {(r.list, r.customer_id, r.rank): r.product_id for r in model.predict(asked).itertuples()}
     for row in rows.where(F.col("customer_id").isin("c07", "*")).collect():
