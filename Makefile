@@ -3,15 +3,16 @@ SHELL := /bin/bash
 LAKE ?= ./lake
 PYTHON ?=
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 UV ?= uv
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check grocery bench lock clean
+.PHONY: help setup demo test test-slow lint check grocery bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 	@echo "settings: LAKE=$(LAKE) (the demo's lake), PYTHON=/path/to/python3.11"
 
 setup: ## Python environment from the lock, Java, Delta's JAR; does nothing when all is there
@@ -20,8 +21,11 @@ setup: ## Python environment from the lock, Java, Delta's JAR; does nothing when
 demo: setup ## a small retailer through every job, with a summary at the end; again: nothing changes
 	@$(BIN)/retail-spark demo --set lake.root=$(LAKE)
 
-test: setup ## every test but the benchmarks
-	@$(BIN)/python -m pytest -m "not benchmark" -n 2 --dist loadfile --no-loadscope-reorder
+test: setup ## the tests, but for the slow ones (test-slow) and the benchmarks (bench)
+	@$(PYTEST) -m "not slow and not benchmark"
+
+test-slow: setup ## the tests marked slow: whole runs, clusters, kills, real data; part of check and of CI
+	@$(PYTEST) -m "slow and not benchmark"
 
 lint: setup ## ruff, mypy, and conf/base.yml as printed from the defaults
 	@$(BIN)/ruff check .
@@ -30,7 +34,7 @@ lint: setup ## ruff, mypy, and conf/base.yml as printed from the defaults
 	@diff -u conf/base.yml <($(BIN)/retail-spark config --defaults) \
 		|| { echo "conf/base.yml is stale: $(BIN)/retail-spark config --defaults > conf/base.yml"; exit 1; }
 
-check: ## what CI runs: test, lint, and the demo twice
+check: ## what CI runs: test, test-slow, lint, and the demo twice
 	@bash .ci/run
 
 grocery: ## a year of a grocer's data (31 MB package) through every job that it feeds
