@@ -8,7 +8,8 @@ from datetime import date, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.suppliers.changes import Rule, to_changes, to_outcomes
+from retail_spark.suppliers.changes import to_changes, to_outcomes
+from retail_spark.suppliers.charts import Rule
 from retail_spark.suppliers.concentration import to_concentration, with_spend_country
 from retail_spark.suppliers.contracts import TRENDS
 from retail_spark.suppliers.rates import beta_quantile, to_fill, to_lead_times, to_level_rates, to_otif, with_lane
@@ -46,11 +47,8 @@ def to_levels(judged: DataFrame, *, changes: DataFrame, prior_weight: float) -> 
 
 def to_all_changes(judged: DataFrame, *, window: Window, settings: JobSettings) -> DataFrame:
     """One row per (level, member) with a change: of lanes in lateness, of suppliers in lateness and lead time."""
-    outcomes = to_outcomes(judged, as_of_day=window.as_of_day)
     rule = Rule(settings.odds_ratio, settings.false_alarm_years, settings.min_known, settings.prior_weight)
-    lanes = to_changes(outcomes, level="lane", charts=("late",), rule=rule).withColumn("level", F.lit("lane"))
-    suppliers = to_changes(outcomes, level="supplier", charts=("late", "slow"), rule=rule)
-    return lanes.unionByName(suppliers.withColumn("level", F.lit("supplier")))
+    return to_outcomes(judged, as_of_day=window.as_of_day).transform(to_changes, rule=rule)
 
 
 def to_suppliers(
