@@ -20,11 +20,21 @@ from pyspark.sql import functions as F
 from retail_spark.lake.store import Lake
 from retail_spark.session import get_session
 from retail_spark.settings import LakeSettings, Settings
+from retail_spark.suppliers.baselines import SHRUNK, with_shrunk
 from retail_spark.suppliers.boosting import with_scores
 from retail_spark.suppliers.changes import to_alarms, to_outcomes
 from retail_spark.suppliers.charts import SHARES, Rule, fewest_days
+from retail_spark.suppliers.evaluate import measure, to_bins
 from retail_spark.suppliers.features import to_features
-from retail_spark.suppliers.learning import compare, day_of_share, only_before, only_from, with_shipment_end
+from retail_spark.suppliers.learning import (
+    compare,
+    count_known,
+    day_of_share,
+    lines_a_day,
+    only_before,
+    only_from,
+    with_shipment_end,
+)
 from retail_spark.suppliers.rates import with_lane
 from retail_spark.suppliers.settings import JobSettings
 from retail_spark.suppliers.transforms import to_lines
@@ -62,16 +72,24 @@ def calibration(lake: Lake, lines: DataFrame, own: JobSettings) -> None:
     rows = lake.stage(
         "benchmark", "rows", lines.transform(to_features, recipe=own.recipe()).transform(with_shipment_end)
     )
-    cut = day_of_share(rows, share=own.test_share)
+    cut = day_of_share(lines_a_day(rows), share=own.test_share)
     assert cut is not None
     train, test = only_before(rows, day=cut), only_from(rows, day=cut)
-    found = compare(train, test, settings=own, seed=42)
+    found = compare(train, test, counted=count_known(train), settings=own, seed=42)
     for rival in ("candidate", "raw", "shrunk", "constant"):
         values = found.measured.values[rival]
         print(f"  {rival:10} AUC {values['auc']:.4f}  Brier {values['brier']:.4f}  ECE on outcomes {values['ece']:.4f}")
+    plain = test.transform(with_shrunk, recipe=own.recipe()).select("delivery_id", SHRUNK)
     scored = with_scores(test, scorer=found.scorer, explain=False).join(
         lines.select("delivery_id", "true_p"), "delivery_id", how="inner"
     )
+    scored = lake.stage("benchmark", "scored", scored.join(plain, "delivery_id", how="inner"))
+    rivals = {"candidate": "p_late", "shrunk": SHRUNK, "truth": "true_p"}
+    among = measure(to_bins(scored, rivals=rivals).toPandas(), replicates=own.replicates, seed=42)
+    for rival in ("candidate", "truth"):
+        better = among.difference(rival, "shrunk", metric="brier")
+        print(f"  {rival} has AUC {among.values[rival]['auc']:.4f} and is better than the shrunk rate by Brier "
+              f"{better.mean:+.4f} ({better.low:+.4f} to {better.high:+.4f})")  # fmt: skip
     tenth = F.ntile(10).over(W.orderBy("p_late", "delivery_id"))
     by_tenth = (
         scored.withColumn("tenth", tenth)

@@ -18,7 +18,7 @@ from retail_spark.lake.writers import replace_slice
 from retail_spark.lifecycle import run_job
 from retail_spark.progress import Progress
 from retail_spark.run import Result
-from retail_spark.settings import LakeSettings, Settings
+from retail_spark.settings import LakeSettings, QualitySettings, Settings
 from retail_spark.suppliers.contracts import BASE, DELIVERY_RISK, SUPPLIER_LEVELS, SUPPLIER_RISK
 from retail_spark.suppliers.job import JOB
 from retail_spark.suppliers.model import Scorer
@@ -34,7 +34,7 @@ SMALL: dict[str, Any] = {
 
 def settings_of(lake: Lake, **given: Any) -> Settings:
     whole = create_model("Whole", __base__=Settings, supplier_risk=(JobSettings, JobSettings(**(SMALL | given))))
-    return whole(lake=LakeSettings(root=lake.root))
+    return whole(lake=LakeSettings(root=lake.root), quality=QualitySettings(data_docs=False))
 
 
 def put(lake: Lake, rows: list[dict[str, Any]]) -> None:
@@ -106,12 +106,15 @@ def assert_the_registered_model_scores_alike(lake: Lake) -> None:
 
 @pytest.mark.slow
 def test_a_column_that_decides_the_label_is_refused_by_name(lake: Lake) -> None:
-    rows = many(300)
+    rows = many(160)
     for row in rows:
         row["attributes"] = {"status": "late" if row["delivered_on"] > row["promised_on"] else "fine"}
     put(lake, rows)
     with pytest.raises(InputError, match=r"status \(AUC 1.000\)"):
-        run(lake, category_columns=("supplier_id", "status"))
+        run(
+            lake, category_columns=("supplier_id", "status"), history_keys=(("supplier_id",),), recent_days=(),
+            min_lines=20,
+        )  # fmt: skip
 
 
 def test_too_few_lines_are_scored_by_the_shrunk_rate(lake: Lake) -> None:
