@@ -17,6 +17,7 @@ from retail_spark.registry.gates import Gate, Verdict
 from retail_spark.run import Job, Outcome, Run, job
 from retail_spark.suppliers.baselines import shrunk_rate
 from retail_spark.suppliers.boosting import check_can_train, with_scores
+from retail_spark.suppliers.concentration import herfindahl
 from retail_spark.suppliers.contracts import BASE, DELIVERY_RISK, SUPPLIER_LEVELS, SUPPLIER_RISK
 from retail_spark.suppliers.evaluate import Measured
 from retail_spark.suppliers.features import fit_encoder, to_features
@@ -238,12 +239,11 @@ def _facts(lines: DataFrame, settings: JobSettings) -> dict[str, float]:
         F.count(F.lit(1)).alias("lines"), F.count("is_late").alias("known"), F.sum("is_late").alias("late"),
         F.sum(value).alias("value"),
     )  # fmt: skip
-    squares = F.sum(F.col("value") * F.col("value"))
     row = each.agg(
         F.sum("lines").alias("lines"), F.count(F.lit(1)).alias("suppliers"),
         (F.sum("lines") - F.sum("known")).alias("open_lines"),
         F.try_divide(F.sum("late"), F.sum("known")).alias("late_share"),
-        F.try_divide(squares, F.sum("value") * F.sum("value")).alias("hhi"),
+        herfindahl(F.col("value")).alias("hhi"),
     ).collect()[0]  # fmt: skip
     if not row["lines"]:
         left_out = f" beside {', '.join(settings.exclude_suppliers)}" if settings.exclude_suppliers else ""

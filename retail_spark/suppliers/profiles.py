@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from pyspark.sql import DataFrame
+from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from retail_spark.suppliers.changes import to_changes, to_outcomes
@@ -111,10 +112,11 @@ def to_days_late(judged: DataFrame, *, prior_weight: float) -> DataFrame:
     """One row per supplier_id: days_late, the mean days of a late shipment, drawn to that of all suppliers."""
     events = judged.withColumn("member", F.col("supplier_id")).transform(to_events)
     days = F.when(F.col("late") == 1, F.col("delay"))
-    of_all = events.agg(F.coalesce(F.avg(days), F.lit(1.0)).alias("of_all"))
     sums = events.groupBy("member").agg(F.coalesce(F.sum(days), F.lit(0)).alias("days"), F.count(days).alias("late"))
-    mean = (F.col("days") + prior_weight * F.col("of_all")) / (F.col("late") + prior_weight)
-    return sums.crossJoin(of_all).select(F.col("member").alias("supplier_id"), mean.alias("days_late"))
+    everyone = W.partitionBy(F.lit(0))  # one row a supplier
+    of_all = F.coalesce(F.try_divide(F.sum("days").over(everyone), F.sum("late").over(everyone)), F.lit(1.0))
+    mean = (F.col("days") + prior_weight * of_all) / (F.col("late") + prior_weight)
+    return sums.select(F.col("member").alias("supplier_id"), mean.alias("days_late"))
 
 
 def to_trend(judged: DataFrame, *, window: Window, prior_weight: float) -> DataFrame:

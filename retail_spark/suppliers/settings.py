@@ -94,11 +94,11 @@ class JobSettings(Section):
     trees: int = setting(60, "rounds of the booster", unit="rounds", ge=1, le=10_000)
     max_depth: int = setting(6, "depth of a tree", unit="levels", ge=1, le=16)
     learning_rate: float = setting(0.06, "weight of a tree", gt=0, le=1)
-    subsample: float = setting(0.5, "share of lines that a tree sees", unit="share 0..1", gt=0, le=1)
-    forest: int = setting(8, "trees of a round, averaged", unit="trees", ge=1, le=100)
+    subsample: float = setting(0.4, "share of lines that a tree sees", unit="share 0..1", gt=0, le=1)
+    forest: int = setting(12, "trees of a round, averaged", unit="trees", ge=1, le=100)
     column_share: float = setting(0.3, "share of features that a split may use", unit="share 0..1", gt=0, le=1)
     min_child_weight: float = setting(5.0, "least weight in a leaf", ge=0)
-    reg_lambda: float = setting(1.0, "ridge on the leaves", ge=0)
+    reg_lambda: float = setting(5.0, "ridge on the leaves", ge=0)
     num_workers: int = setting(
         1, "Spark tasks that train one booster; changes its trees, so size it to the data, not the machine",
         unit="tasks", ge=1,

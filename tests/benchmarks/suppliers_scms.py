@@ -125,7 +125,8 @@ def concentration(spark: SparkSession, deliveries: DataFrame) -> None:
     spent = deliveries.withColumn("value", F.col("order_value"))
     warehouse = F.col("supplier_id") == "SCMS from RDC"
     share = spent.agg(F.sum(F.when(warehouse, F.col("value"))) / F.sum("value")).collect()[0][0]
-    direct = herfindahl(spent.where(~warehouse), within=()).agg(F.max("hhi")).collect()[0][0]
+    by_supplier = spent.where(~warehouse).groupBy("supplier_id").agg(F.sum("value").alias("value"))
+    direct = by_supplier.agg(herfindahl(F.col("value"))).collect()[0][0]
     print(f"\nthe warehouse has {share:.1%} of the value (said: 67 %); direct drop's HHI {direct:.3f} (said: 0.140)")
 
 
