@@ -115,13 +115,13 @@ def learn(
 
 def _foretold(known: DataFrame, *, recipe: Recipe, seed: int) -> pd.DataFrame:
     """Margins (by bin: lines, late) that boosters gave the last slices without having seen them."""
-    empty = pd.DataFrame({"bin": [], "lines": [], "late": []})
+    parts = [pd.DataFrame({"bin": pd.Series(dtype="int32"), "lines": pd.Series(dtype="float64"), "late": 0.0})]
     if recipe.calibration == "none":
-        return empty
+        return parts[0]
     lines, shares = lines_a_day(known), range(1, recipe.calibration_slices + 1)
     days = [day_of_share(lines, share=number * recipe.calibration_share) for number in shares]
     starts = [day for day in dict.fromkeys(days) if day is not None]
-    parts, end = [empty], None
+    end = None
     for start, (early, _) in zip(starts, count_before_and_from(known, days=starts) if starts else [], strict=True):
         if not early.is_enough(lines=_FEWEST_OF_A_KIND):
             break

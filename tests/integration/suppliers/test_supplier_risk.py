@@ -27,7 +27,8 @@ from tests.unit.suppliers.orders import day, deliveries, many, order
 
 SMALL: dict[str, Any] = {
     "history_keys": (("supplier_id",), ("supplier_id", "destination_country")), "recent_days": (90,), "trees": 25,
-    "forest": 1, "replicates": 40, "calibration_slices": 1, "min_lines": 50, "predict_days_before_promise": 5,
+    "forest": 1, "subsample": 0.5, "reg_lambda": 1.0, "replicates": 40, "calibration_slices": 1, "min_lines": 50,
+    "predict_days_before_promise": 5,
     "exclude_suppliers": ("warehouse",),
 }  # fmt: skip
 
