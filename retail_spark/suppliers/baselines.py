@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pyspark.ml import Pipeline
-from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.feature import VectorAssembler
-from pyspark.ml.functions import vector_to_array
+import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from retail_spark.suppliers.calibration import fit_logistic
 from retail_spark.suppliers.recipe import Recipe
 from retail_spark.suppliers.transforms import history_names, key_name
 
 SHRUNK, LOGISTIC = "p_shrunk", "p_logistic"
 _LEAST = 1e-4
+_MOST_LINES = 50_000
 
 
 def shrunk_rate(recipe: Recipe) -> Column:
@@ -27,20 +26,22 @@ def with_shrunk(features: DataFrame, *, recipe: Recipe) -> DataFrame:
     return features.withColumn(SHRUNK, shrunk_rate(recipe))
 
 
-def with_logistic(features: DataFrame, *, train: DataFrame, recipe: Recipe) -> DataFrame:
-    """Adds p_logistic: a logistic curve over the log odds of every history's rates, learned on `train`. Same grain."""
+def with_logistic(features: DataFrame, *, train: DataFrame, lines: int, recipe: Recipe) -> DataFrame:
+    """Adds p_logistic: a logistic curve over the log odds of every history's rates. Same grain.
+
+    Learned on the lines of `train` (`lines` says how many), or on some 50,000 of them, chosen by their hash: twenty
+    coefficients need no more.
+    """
     rates = [name for name in history_names(recipe) if name.partition("__")[2].startswith("rate")]
-
-    def with_inputs(rows: DataFrame) -> DataFrame:
-        odds = {f"odds_{n}": F.log(_inside(F.col(name)) / (1 - _inside(F.col(name)))) for n, name in enumerate(rates)}
-        return rows.withColumns(odds)
-
-    inputs = [f"odds_{n}" for n in range(len(rates))]
-    assemble = VectorAssembler(inputCols=inputs, outputCol="odds")
-    curve = LogisticRegression(featuresCol="odds", labelCol="is_late", regParam=1e-3, maxIter=50)
-    fitted = Pipeline(stages=[assemble, curve]).fit(train.transform(with_inputs).select("is_late", *inputs))
-    scored = fitted.transform(features.transform(with_inputs))
-    return scored.select(*features.columns, _inside(vector_to_array(F.col("probability"))[1]).alias(LOGISTIC))
+    odds = [F.log(_inside(F.col(name)) / (1 - _inside(F.col(name)))) for name in rates]
+    of_million = F.pmod(F.xxhash64("delivery_id"), F.lit(1_000_000))
+    some = train.where(of_million < min(1_000_000, _MOST_LINES * 1_000_000 // max(lines, 1)))
+    known = some.select("delivery_id", F.col("is_late").cast("double"), *odds).toPandas().sort_values("delivery_id")
+    design = np.column_stack([known.iloc[:, 2:].to_numpy(dtype=np.float64), np.ones(len(known))])
+    ridge, start = np.full(design.shape[1], 1.0), np.zeros(design.shape[1])
+    beta = fit_logistic(design, known["is_late"].to_numpy(), np.ones(len(known)), ridge=ridge, start=start)
+    margin = sum((F.lit(float(b)) * one for b, one in zip(beta[:-1], odds, strict=True)), F.lit(float(beta[-1])))
+    return features.withColumn(LOGISTIC, _inside(1 / (1 + F.exp(-margin))))
 
 
 def _inside(p: Column) -> Column:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
 _SMALLEST = 1e-4
+_SLOPE_PRIOR = 5.0
 _LEAST_SLOPE = 0.2
 """A slice whose order the first booster got wrong must not turn the order of the second into noise."""
 
@@ -61,7 +62,7 @@ def sigmoid(margins: Doubles) -> Doubles:
 def calibrate(margins: Doubles, labels: Doubles, weights: Doubles, *, kind: str, prior: float = 1.0) -> Calibration:
     """The curve that fits these margins and labels (0 or 1); the identity where the labels are all alike.
 
-    `prior` is the ridge that draws Platt's curve to the identity: about a quarter of the lines that it weighs.
+    `prior` is the ridge that draws Platt's curve to the identity: some tenth of the lines that it weighs.
 
     Platt (1999), with his targets drawn away from 0 and 1; isotonic by pooling adjacent violators.
     """
@@ -76,19 +77,26 @@ def calibrate(margins: Doubles, labels: Doubles, weights: Doubles, *, kind: str,
 
 
 def _platt(margins: Doubles, targets: Doubles, weights: Doubles, *, prior: float) -> Calibration:
-    """Newton's method on slope and intercept, both drawn to the identity (1 and 0) by `prior`."""
-    identity = np.array([1.0, 0.0])
-    beta, ridge = identity, max(prior, 1e-6)
+    """Slope and intercept, both drawn to the identity (1 and 0); the slope the more: what moves from year to year is
+    how many are late, not how well the margins tell them apart."""
     design = np.column_stack([margins, np.ones_like(margins)])
+    ridge = np.array([_SLOPE_PRIOR, 1.0]) * max(prior, 1e-6)
+    slope, intercept = fit_logistic(design, targets, weights, ridge=ridge, start=np.array([1.0, 0.0]))
+    return Calibration("platt", slope=max(float(slope), _LEAST_SLOPE), intercept=float(intercept))
+
+
+def fit_logistic(design: Doubles, targets: Doubles, weights: Doubles, *, ridge: Doubles, start: Doubles) -> Doubles:
+    """Coefficients of a logistic curve by Newton's method, each drawn to its start by its ridge."""
+    beta = start
     for _ in range(100):
         found = sigmoid(design @ beta)
-        gradient = design.T @ (weights * (found - targets)) + ridge * (beta - identity)
-        curvature = (design * (weights * found * (1 - found))[:, None]).T @ design + ridge * np.eye(2)
+        gradient = design.T @ (weights * (found - targets)) + ridge * (beta - start)
+        curvature = (design * (weights * found * (1 - found))[:, None]).T @ design + np.diag(ridge)
         step = np.linalg.solve(curvature, gradient)
         beta = beta - step
         if np.abs(step).max() < 1e-10:
             break
-    return Calibration("platt", slope=max(float(beta[0]), _LEAST_SLOPE), intercept=float(beta[1]))
+    return beta
 
 
 def _isotonic(margins: Doubles, labels: Doubles, weights: Doubles) -> Calibration:

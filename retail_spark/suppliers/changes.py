@@ -1,44 +1,32 @@
-"""Changes in lateness and lead time, by sums of likelihood ratios (CUSUM), with window functions only.
+"""Changes in lateness and lead time of suppliers and lanes: what is charted, and what is expected of it.
 
-Every shipment is a yes or no (late? slower than usual?) with the probability that its member's own past foretells: a
-Beta predictive, so that under "nothing changed" the likelihood ratio for "the odds are R times as large" is a
-martingale. A CUSUM of such ratios with threshold log(n) raises on average at most one false alarm in n shipments
-(Lorden 1971; the Shiryaev-Roberts sum, which is larger, is a martingale minus time). n is what the member ships in
-`false_alarm_years`, times the number of charts that watch it.
+Every shipment is a yes or no (late? slower than usual?) with the probability that its member's own past foretells, a
+Beta predictive. What it is held to, and how seldom it is wrong, stands in charts.py. One pass serves all kinds of
+chart: lanes and suppliers in lateness, suppliers in lead time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
+import numpy as np
+import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
+from retail_spark.suppliers.charts import SHARES, History, Rule, detect
+
 SETTLE_DAYS = 7
 """An open shipment counts as late from so many days after its promise on: the record of an arrival may lag."""
 PEER_DAYS = 14
-"""Peers are the other suppliers' shipments promised within so many days before or after."""
+"""Peers are the other members' shipments promised within so many days before or after."""
 _PEER_WEIGHT = 20.0
 _NAMES = {"late": ("late_up", "late_down"), "slow": ("slower", "faster")}
 _PRIOR_RATE = {"late": 0.1, "slow": 0.5}
-_YEAR_DAYS = 365.25
 _LEAST, _MOST = 0.005, 0.995
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What is looked for, and how seldom it may be seen where it is not."""
-
-    odds_ratio: float
-    """Change of the odds."""
-    years: float
-    """Years of a member that hold one false alarm, over all charts together."""
-    min_known: int
-    """Shipments that must be known before."""
-    prior_weight: float
-    """Shipments that the rate of all weighs."""
+_ALARM = "level string, member string, changed_day int, seen_day int, changed_what string"
+_KIND = ("level", "chart")
 
 
 def to_outcomes(lines: DataFrame, *, as_of_day: int) -> DataFrame:
@@ -63,30 +51,18 @@ def to_outcomes(lines: DataFrame, *, as_of_day: int) -> DataFrame:
     return shipments.withColumn("slow", (F.col("days") > usual).cast("int")).drop("mode")
 
 
-def to_changes(outcomes: DataFrame, *, level: str, charts: Sequence[str], rule: Rule) -> DataFrame:
-    """One row per member with a change: the last one. Columns member, changed_on, changed_what, seen_on.
+def to_changes(outcomes: DataFrame, *, rule: Rule) -> DataFrame:
+    """One row per (level, member) with a change: the last one. Columns changed_on, changed_what, seen_on.
 
-    `level` is supplier or lane; `charts` are of late and slow, each watched upwards and downwards. What other
-    suppliers (on the lane, or at all) suffer at the same time is expected of a supplier too, so that a shock of a
-    lane is a change of the lane, and of none of its suppliers.
+    What other suppliers (on the lane, or at all) suffer at the same time is expected of a supplier too, so that a
+    shock of a lane is a change of the lane, and of none of its suppliers.
     """
-    member = F.col("supplier_id") if level == "supplier" else F.col("lane")
-    found = None
-    for chart in charts:
-        told = outcomes.where(F.col(chart).isNotNull()).select(
-            member.alias("member"), "lane", "day", "shipment", F.col(chart).alias("y")
-        )
-        expected = told.transform(with_expected, prior_rate=_PRIOR_RATE[chart], prior_weight=rule.prior_weight)
-        common = {"p_up": F.col("p"), "p_down": F.col("p")}
-        expected = expected.transform(with_peers) if chart == "late" else expected.withColumns(common)
-        marked = to_crossings(expected, rule=rule, charts=2 * len(charts))
-        up, down = _NAMES[chart]
-        named = marked.withColumn("changed_what", F.when(F.col("is_up"), up).otherwise(down))
-        found = named if found is None else found.unionByName(named)
-    if found is None:
-        raise ValueError("no chart")
-    last = found.groupBy("member").agg(F.max(F.struct("changed_day", "seen_day", "changed_what")).alias("last"))
+    found = outcomes.transform(to_alarms, rule=rule)
+    last = found.groupBy("level", "member").agg(
+        F.max(F.struct("changed_day", "seen_day", "changed_what")).alias("last")
+    )
     return last.select(
+        "level",
         "member",
         F.date_from_unix_date(F.col("last.changed_day")).alias("changed_on"),
         F.col("last.changed_what").alias("changed_what"),
@@ -94,74 +70,85 @@ def to_changes(outcomes: DataFrame, *, level: str, charts: Sequence[str], rule: 
     )
 
 
-def with_expected(outcomes: DataFrame, *, prior_rate: float, prior_weight: float) -> DataFrame:
-    """Adds p, what the member's shipments promised earlier foretell, and known (how many there are). Same grain."""
-    by_day = outcomes.groupBy("member", "day").agg(F.count(F.lit(1)).alias("n"), F.sum("y").alias("y"))
-    before = W.partitionBy("member").orderBy("day").rangeBetween(W.unboundedPreceding, -1)
-    all_days = by_day.groupBy("day").agg(F.sum("n").alias("n"), F.sum("y").alias("y"))
-    ever = W.partitionBy(F.lit(0)).orderBy("day").rangeBetween(W.unboundedPreceding, -1)
-    base = (_sum("y", ever) + 10.0 * prior_rate) / (_sum("n", ever) + 10.0)
-    bases = all_days.select("day", base.alias("base"))
-    known, yes = _sum("n", before), _sum("y", before)
-    own = by_day.select("member", "day", known.alias("known"), yes.alias("yes")).join(bases, "day", how="inner")
-    p = (F.col("yes") + prior_weight * F.col("base")) / (F.col("known") + prior_weight)
-    return outcomes.join(own.select("member", "day", "known", p.alias("p")), ["member", "day"], how="inner")
+def to_alarms(outcomes: DataFrame, *, rule: Rule) -> DataFrame:
+    """One row per alarm: level, member, changed_day, seen_day, changed_what."""
+    cells = outcomes.transform(to_cells).transform(with_expected, prior_weight=rule.prior_weight)
+    charted = cells.transform(with_peers).select(*_KIND, "member", "day", "shipments", "yes", "base", "peers")
+
+    def watch(rows: pd.DataFrame) -> pd.DataFrame:
+        return alarms_of(rows, rule=rule)
+
+    return charted.groupBy(*_KIND, "member").applyInPandas(watch, _ALARM)
 
 
-def with_peers(expected: DataFrame) -> DataFrame:
-    """Adds p_up and p_down: the odds of p times what befell others at the same time (their odds of being late
-    over those expected of them).
-
-    p_up is p where others fared better, and p_down where they fared worse: who is as late as ever while others
-    are struck has not changed. Same grain.
-    """
-    sums = [F.sum("y").alias("o"), F.sum("p").alias("e"), F.count(F.lit(1)).alias("n")]
-
-    def around(frame: DataFrame, *keys: str, name: str) -> DataFrame:
-        near = W.partitionBy(*keys, F.lit(0)).orderBy("day").rangeBetween(-PEER_DAYS, PEER_DAYS)
-        days = frame.groupBy(*keys, "day").agg(*sums)
-        return days.select(*keys, "day", *[_sum(x, near).alias(f"{x}_{name}") for x in ("o", "e", "n")])
-
-    found = expected.join(around(expected, name="all"), "day", how="inner")
-    for keys, name in ((("member",), "member"), (("lane",), "lane"), (("member", "lane"), "own")):
-        found = found.join(around(expected, *keys, name=name), [*keys, "day"], how="inner")
-    others = _odds_ratio(*[F.col(f"{x}_all") - F.col(f"{x}_member") for x in ("o", "e", "n")], prior=F.lit(1.0))
-    peers = _odds_ratio(*[F.col(f"{x}_lane") - F.col(f"{x}_own") for x in ("o", "e", "n")], prior=others)
-    odds = F.col("p") / (1 - F.col("p")) * peers
-    adjusted = found.withColumn("shared", odds / (1 + odds))
-    both = {"p_up": F.greatest("p", "shared"), "p_down": F.least("p", "shared")}
-    return adjusted.withColumns(both).select(*expected.columns, *both)
+def alarms_of(rows: pd.DataFrame, *, rule: Rule) -> pd.DataFrame:
+    """The alarms of one member by one chart, from its rows of `to_alarms`."""
+    level, chart, member = (str(rows[name].iloc[0]) for name in (*_KIND, "member"))
+    sorted_ = rows.sort_values("day", kind="stable")
+    numbers = [sorted_[name].to_numpy(dtype=np.float64) for name in ("shipments", "yes", "base", "peers")]
+    history = History(sorted_["day"].to_numpy(dtype=np.int64), *numbers)
+    alarms: Iterable[tuple[object, ...]] = [
+        (level, member, alarm.changed_day, alarm.seen_day, _NAMES[chart][0 if alarm.is_up else 1])
+        for alarm in detect(history, rule=rule, shares=SHARES[level, chart])
+    ]
+    return pd.DataFrame(alarms, columns=["level", "member", "changed_day", "seen_day", "changed_what"])
 
 
-def to_crossings(expected: DataFrame, *, rule: Rule, charts: int) -> DataFrame:
-    """One row per alarm: member, changed_day (of the first shipment after the sum was lowest), seen_day, is_up.
-
-    `expected` has member, day, shipment, y, known, p_up and p_down; `charts` watch a member together.
-    """
-    order = W.partitionBy("member").orderBy("day", "shipment")
-    whole = W.partitionBy("member")
-    span = F.greatest(F.max("day").over(whole) - F.min("day").over(whole), F.lit(30)) / _YEAR_DAYS
-    per_year = F.count(F.lit(1)).over(whole) / span
-    threshold = F.log(F.greatest(per_year * rule.years * charts, F.lit(20.0)))
-    numbered = expected.where(F.col("known") >= rule.min_known).withColumns(
-        {"n": F.row_number().over(order), "threshold": threshold}
+def to_cells(outcomes: DataFrame) -> DataFrame:
+    """One row per (level, chart, member, lane, day) with shipments that a chart can judge: shipments, yes."""
+    each = [
+        F.struct(
+            F.lit(level).alias("level"),
+            F.lit(chart).alias("chart"),
+            F.col("lane" if level == "lane" else "supplier_id").alias("member"),
+            F.col(chart).alias("y"),
+        )
+        for level, chart in SHARES
+    ]
+    told = outcomes.select("lane", "day", F.inline(F.array(*each))).where(F.col("y").isNotNull())
+    return told.groupBy(*_KIND, "member", "lane", "day").agg(
+        F.count(F.lit(1)).alias("shipments"), F.sum("y").alias("yes")
     )
-    both = [F.struct(F.lit(r > 1).alias("is_up"), F.lit(r).alias("r")) for r in (rule.odds_ratio, 1 / rule.odds_ratio)]
-    charted = numbered.withColumn("chart", F.explode(F.array(*both)))
-    by_chart = W.partitionBy("member", "chart.is_up").orderBy("day", "shipment")
-    so_far, r = by_chart.rowsBetween(W.unboundedPreceding, 0), F.col("chart.r")
-    own = F.when(F.col("chart.is_up"), F.col("p_up")).otherwise(F.col("p_down"))
-    p = F.least(F.greatest(own, F.lit(_LEAST)), F.lit(_MOST))
-    gain = F.col("y") * F.log(r) - F.log(1 - p + p * r)
-    summed = charted.withColumn("total", F.sum(gain).over(so_far)).withColumn("next_day", F.lead("day").over(by_chart))
-    lowest = F.min(F.struct(F.col("total"), (-F.col("n")).alias("n"), F.col("next_day"))).over(so_far)
-    first_day = F.min("day").over(by_chart.rowsBetween(W.unboundedPreceding, W.unboundedFollowing))
-    start = F.when(lowest["total"] < 0, lowest["next_day"]).otherwise(first_day)
-    risen = summed.withColumns({"height": F.col("total") - F.least(lowest["total"], F.lit(0.0)), "changed_day": start})
-    before = F.coalesce(F.lag("height").over(by_chart), F.lit(0.0))
-    crossed = risen.withColumn("is_new", (F.col("height") > F.col("threshold")) & (before <= F.col("threshold")))
-    alarms = crossed.where("is_new")
-    return alarms.select("member", "changed_day", F.col("day").alias("seen_day"), F.col("chart.is_up").alias("is_up"))
+
+
+def with_expected(cells: DataFrame, *, prior_weight: float) -> DataFrame:
+    """Adds base (the rate of all before that day) and expected (yes that the member's earlier days foretell)."""
+    days = cells.groupBy(*_KIND, "day").agg(F.sum("shipments").alias("shipments"), F.sum("yes").alias("yes"))
+    ever = W.partitionBy(*_KIND).orderBy("day").rangeBetween(W.unboundedPreceding, -1)
+    prior = F.when(F.col("chart") == "late", F.lit(_PRIOR_RATE["late"])).otherwise(F.lit(_PRIOR_RATE["slow"]))
+    base = (_sum("yes", ever) + 10.0 * prior) / (_sum("shipments", ever) + 10.0)
+    bases = days.select(*_KIND, "day", base.alias("base"))  # one row a chart and day
+    before = W.partitionBy(*_KIND, "member").orderBy("day").rangeBetween(W.unboundedPreceding, -1)
+    known, yes = _sum("shipments", before), _sum("yes", before)
+    own = cells.join(F.broadcast(bases), [*_KIND, "day"], how="inner")
+    p = (yes + prior_weight * F.col("base")) / (known + prior_weight)
+    return own.withColumn("expected", F.col("shipments") * p)
+
+
+def with_peers(cells: DataFrame) -> DataFrame:
+    """Adds peers: the odds of others to be late at that time over those expected of them; 1 by charts of lead time.
+
+    Others are those on the lane, drawn to all others where they are few. Same grain.
+    """
+    sums = {"o": "yes", "e": "expected", "n": "shipments"}
+
+    def near(*keys: str) -> object:
+        return W.partitionBy(*_KIND, *keys).orderBy("day").rangeBetween(-PEER_DAYS, PEER_DAYS)
+
+    def around(*keys: str, name: str) -> DataFrame:
+        days = cells.groupBy(*_KIND, *keys, "day").agg(*[F.sum(x).alias(x) for x in sums.values()])
+        sides = [_sum(x, near(*keys)).alias(f"{short}_{name}") for short, x in sums.items()]
+        return F.broadcast(days.select(*_KIND, *keys, "day", *sides))  # one row a day (and lane)
+
+    found = cells.join(around(name="all"), [*_KIND, "day"], how="inner")
+    found = found.join(around("lane", name="lane"), [*_KIND, "lane", "day"], how="inner")
+    own = {f"{short}_member": _sum(x, near("member")) for short, x in sums.items()}
+    own |= {f"{short}_own": _sum(x, near("member", "lane")) for short, x in sums.items()}
+    summed = found.withColumns(own)
+    others = _odds_ratio(*[F.col(f"{x}_all") - F.col(f"{x}_member") for x in sums], prior=F.lit(1.0))
+    peers = _odds_ratio(*[F.col(f"{x}_lane") - F.col(f"{x}_own") for x in sums], prior=others)
+    shared = F.when(F.col("chart") == "late", peers).otherwise(F.lit(1.0))
+    return summed.withColumn("peers", shared).select(*cells.columns, "peers")
 
 
 def _sum(name: str, window: object) -> Column:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
@@ -18,13 +16,9 @@ def with_spend_country(lines: DataFrame, *, suppliers: DataFrame | None) -> Data
     return joined.withColumn("spend_country", F.coalesce("origin_country", "_home")).drop("_home")
 
 
-def herfindahl(lines: DataFrame, *, within: Sequence[str]) -> DataFrame:
-    """One row per (within, supplier_id): its value there, and hhi, the sum of squared shares of all suppliers there."""
-    spent = lines.groupBy(*within, "supplier_id").agg(F.sum("value").alias("value"))
-    group = W.partitionBy(*within) if within else W.partitionBy(F.lit(0))
-    total = F.sum("value").over(group)
-    shares = spent.withColumn("share", F.coalesce(F.try_divide("value", total), F.lit(0.0)))
-    return shares.withColumn("hhi", F.least(F.sum(F.col("share") * F.col("share")).over(group), F.lit(1.0)))
+def herfindahl(value: Column) -> Column:
+    """Aggregate of one row a supplier: the sum of squared shares of the value; NULL where nothing is worth anything."""
+    return F.try_divide(F.sum(value * value), F.sum(value) * F.sum(value))
 
 
 def to_concentration(lines: DataFrame) -> DataFrame:
@@ -33,20 +27,30 @@ def to_concentration(lines: DataFrame) -> DataFrame:
     An index is the mean of those of the supplier's categories (countries), weighted by what it sells there. It is a
     single source when some product (the category, where products are not told) came from it alone.
     """
-    whole = herfindahl(lines, within=()).select("supplier_id", "value", F.col("share").alias("value_share"))
-    product = F.coalesce("product_id", "category")
-    by_product = W.partitionBy("product")
-    sources = lines.select("supplier_id", product.alias("product")).distinct()
-    alone = sources.withColumn("is_alone", F.count(F.lit(1)).over(by_product) == 1)
-    single = alone.groupBy("supplier_id").agg(F.max("is_alone").alias("is_single_source"))
-    told = lines.where(F.col("spend_country").isNotNull())
-    found = whole.join(_weighted(herfindahl(lines, within=("category",)), name="hhi"), "supplier_id", how="left")
-    found = found.join(
-        _weighted(herfindahl(told, within=("spend_country",)), name="hhi_country"), "supplier_id", how="left"
+    kinds = {
+        "whole": F.lit("*"), "category": F.col("category"), "country": F.col("spend_country"),
+        "product": F.coalesce("product_id", "category"),
+    }  # fmt: skip
+    groups = [F.struct(F.lit(kind).alias("kind"), name.alias("group")) for kind, name in kinds.items()]
+    each = lines.select("supplier_id", "value", F.inline(F.array(*groups))).where(F.col("group").isNotNull())
+    spent = each.groupBy("kind", "group", "supplier_id").agg(F.sum("value").alias("value"))
+    among, share = W.partitionBy("kind", "group"), F.coalesce(F.col("share"), F.lit(0.0))
+    shared = spent.withColumn("share", F.try_divide("value", F.sum("value").over(among)))
+    indexed = shared.withColumns({"index": F.sum(share * share).over(among), "sources": F.count(F.lit(1)).over(among)})
+    of_whole, of_product = F.col("kind") == "whole", F.col("kind") == "product"
+    found = indexed.groupBy("supplier_id").agg(
+        F.max(F.when(of_whole, F.col("value"))).alias("value"),
+        F.max(F.when(of_whole, share)).alias("value_share"),
+        _weighted("category").alias("hhi"),
+        _weighted("country").alias("hhi_country"),
+        F.max(of_product & (F.col("sources") == 1)).alias("is_single_source"),
     )
-    return found.join(single, "supplier_id", how="left").fillna(0.0, ["hhi"]).fillna(False, ["is_single_source"])
+    return found.fillna(0.0, ["hhi"])
 
 
-def _weighted(indices: DataFrame, *, name: str) -> DataFrame:
-    mean = F.try_divide(F.sum(F.col("hhi") * F.col("value")), F.sum("value"))
-    return indices.groupBy("supplier_id").agg(F.least(F.coalesce(mean, F.avg("hhi")), F.lit(1.0)).alias(name))
+def _weighted(kind: str) -> Column:
+    """The mean index of the supplier's groups of a kind, by value; unweighted where nothing is worth anything."""
+    index = F.when(F.col("kind") == kind, F.col("index"))
+    value = F.when(F.col("kind") == kind, F.col("value"))
+    mean = F.coalesce(F.try_divide(F.sum(index * value), F.sum(value)), F.avg(index))
+    return F.when(mean > 1, F.lit(1.0)).otherwise(mean)

@@ -27,17 +27,25 @@ _LONGEST_MARGIN = 12.0
 _CURVE_BINS = 10
 
 
-def to_bins(scored: DataFrame, *, rivals: Mapping[str, str]) -> DataFrame:
+def to_bins(scored: DataFrame, *, rivals: Mapping[str, str], counts: Mapping[str, Column] | None = None) -> DataFrame:
     """One row per (rival, bucket, bin) of lines whose outcome is known: lines, late, and sums of p and its errors.
 
-    `rivals` is rival -> column of its probability.
+    `rivals` is rival -> column of its probability; `counts` is name -> condition, counted beside them.
     """
+    counted = {name: F.coalesce(condition, F.lit(False)) for name, condition in (counts or {}).items()}
     each = [F.struct(F.lit(rival).alias("rival"), F.col(column).alias("p")) for rival, column in rivals.items()]
     bucket = F.pmod(F.xxhash64("shipment"), F.lit(_BUCKETS)).cast("int").alias("bucket")
-    long = scored.where(F.col("is_late").isNotNull()).select("is_late", bucket, F.explode(F.array(*each)).alias("r"))
+    long = scored.where(F.col("is_late").isNotNull()).select(
+        "is_late", bucket, *[what.alias(name) for name, what in counted.items()], F.explode(F.array(*each)).alias("r")
+    )
     p, late = F.col("r.p"), F.col("is_late").cast("double")
     binned = long.select(
-        F.col("r.rival").alias("rival"), "bucket", margin_bin(p).alias("bin"), p.alias("p"), late.alias("late")
+        F.col("r.rival").alias("rival"),
+        "bucket",
+        margin_bin(p).alias("bin"),
+        p.alias("p"),
+        late.alias("late"),
+        *counted,
     )
     log_loss = -(F.col("late") * F.log("p") + (1 - F.col("late")) * F.log(1 - F.col("p")))
     return binned.groupBy("rival", "bucket", "bin").agg(
@@ -46,6 +54,7 @@ def to_bins(scored: DataFrame, *, rivals: Mapping[str, str]) -> DataFrame:
         exact_sum(F.col("p")).alias("p"),
         exact_sum((F.col("p") - F.col("late")) * (F.col("p") - F.col("late"))).alias("brier"),
         exact_sum(log_loss).alias("log_loss"),
+        *[F.count_if(name).alias(name) for name in counted],
     )
 
 

@@ -25,11 +25,13 @@ from retail_spark.suppliers.figures import calibration_figure, contributions_fig
 from retail_spark.suppliers.leaks import check_model_auc, check_no_leak
 from retail_spark.suppliers.learning import (
     Compared,
+    Counted,
     Split,
     compare,
+    count_before_and_from,
     day_of_share,
-    is_enough,
     learn,
+    lines_a_day,
     rolling,
     with_shipment_end,
 )
@@ -53,17 +55,19 @@ def supplier_risk(run: Run, settings: JobSettings) -> Outcome:
     recipe = settings.recipe()
     features = _features(run, settings, recipe, name="own")
     shown = _facts(features.lines, settings)
-    split = _split(features.rows, settings)
-    if split is None:
+    cut = _cut(features.rows, settings)
+    if cut is None:
         run.progress.note("too few known lines to learn from and measure on: the shrunk rate scores")
         return Outcome(tables=_tables(run, features, None, settings=settings), metrics=shown)
     check_can_train(features.rows)
-    rival = _rival(run, settings, cut=split.cut)
-    compared, measured = _measured(run, settings, split, rival)
+    split = Split(recipe, features.rows, cut.day)
+    rival = _rival(run, settings, cut=cut.day)
+    compared, measured = _measured(run, settings, split, rival, train=cut.train)
     with run.progress.step("evaluate"):
         years = rolling(features.rows, origins=_origins(run, settings), settings=settings, seed=run.seed)
     with run.progress.step("refit"):
-        candidate = learn(_known(features.rows), recipe=recipe, seed=run.seed, delays=True)
+        known = _known(features.rows)
+        candidate = learn(known, recipe=recipe, seed=run.seed, delays=True, foretold=compared.foretold).scorer
     makers: dict[str, Callable[[], tuple[Features, Scorer | None]]] = {
         "candidate": lambda: (features, candidate),
         "champion": lambda: _champion(run, features, candidate, rival),
@@ -124,17 +128,25 @@ def _known(rows: DataFrame) -> DataFrame:
     return rows.where(F.col("is_late").isNotNull())
 
 
-def _split(rows: DataFrame, settings: JobSettings) -> Split | None:
+@dataclass(frozen=True)
+class Cut:
+    """First day of the held-out window, and what lies before it."""
+
+    day: int
+    train: Counted
+
+
+def _cut(rows: DataFrame, settings: JobSettings) -> Cut | None:
     """The held-out window; None when it, or what comes before it, has too few lines."""
     if settings.test_from is None:
-        cut = day_of_share(rows, share=settings.test_share)
+        day = day_of_share(lines_a_day(rows), share=settings.test_share)
     else:
-        cut = (date.fromisoformat(settings.test_from) - _EPOCH).days
-    if cut is None:
+        day = (date.fromisoformat(settings.test_from) - _EPOCH).days
+    if day is None:
         return None
-    split = Split(settings.recipe(), rows, cut)
-    enough = all(is_enough(part, lines=settings.min_lines) for part in (split.train, split.test))
-    return split if enough else None
+    train, test = count_before_and_from(rows, days=[day])[0]
+    enough = all(part.is_enough(lines=settings.min_lines) for part in (train, test))
+    return Cut(day, train) if enough else None
 
 
 def _rival(run: Run, settings: JobSettings, *, cut: int) -> Split | None:
@@ -147,13 +159,17 @@ def _rival(run: Run, settings: JobSettings, *, cut: int) -> Split | None:
     return Split(theirs, _features(run, settings, theirs, name="champion").rows, cut)
 
 
-def _measured(run: Run, settings: JobSettings, split: Split, rival: Split | None) -> tuple[Compared, Measured]:
+def _measured(
+    run: Run, settings: JobSettings, split: Split, rival: Split | None, *, train: Counted
+) -> tuple[Compared, Measured]:
     """The held-out window; no column and no model may know more of it than can be known."""
     with run.progress.step("leaks"):
         encoder = fit_encoder(split.train, recipe=split.recipe)
         check_no_leak(split.train, encoder=encoder, limit=settings.leak_auc)
     with run.progress.step("evaluate"):
-        compared = compare(split.train, split.test, settings=settings, seed=run.seed, champion=rival)
+        compared = compare(
+            split.train, split.test, counted=train, settings=settings, seed=run.seed, encoder=encoder, champion=rival
+        )
     measured = compared.measured
     check_model_auc(measured.values["candidate"]["auc"], limit=settings.leak_auc)
     if run.champion is not None and rival is None:
@@ -165,7 +181,7 @@ def _champion(run: Run, features: Features, candidate: Scorer, rival: Split | No
     """The champion's recipe, learned on this run's own lines: its stored boosters do not know new suppliers."""
     if rival is None:
         return features, candidate
-    again = learn(_known(rival.features), recipe=rival.recipe, seed=run.seed, delays=True)
+    again = learn(_known(rival.features), recipe=rival.recipe, seed=run.seed, delays=True).scorer
     return Features(rival.recipe, features.lines, rival.features), again
 
 
@@ -218,19 +234,23 @@ def _metrics(compared: Compared, measured: Measured, years: Mapping[str, Measure
 
 def _facts(lines: DataFrame, settings: JobSettings) -> dict[str, float]:
     """Lines, suppliers, late share, and the concentration of all spend. Raises InputError without a line."""
-    row = lines.agg(
-        F.count(F.lit(1)).alias("lines"), F.count_distinct("supplier_id").alias("suppliers"),
-        F.count_if(F.col("is_late").isNull()).alias("open_lines"), F.avg("is_late").alias("late_share"),
+    value = F.greatest(F.coalesce("order_value", F.lit(0.0)), F.lit(0.0))
+    each = lines.groupBy("supplier_id").agg(
+        F.count(F.lit(1)).alias("lines"), F.count("is_late").alias("known"), F.sum("is_late").alias("late"),
+        F.sum(value).alias("value"),
+    )  # fmt: skip
+    row = each.agg(
+        F.sum("lines").alias("lines"), F.count(F.lit(1)).alias("suppliers"),
+        (F.sum("lines") - F.sum("known")).alias("open_lines"),
+        F.try_divide(F.sum("late"), F.sum("known")).alias("late_share"),
+        herfindahl(F.col("value")).alias("hhi"),
     ).collect()[0]  # fmt: skip
     if not row["lines"]:
         left_out = f" beside {', '.join(settings.exclude_suppliers)}" if settings.exclude_suppliers else ""
         raise InputError(
             f"{DELIVERIES.name} holds no line{left_out} that was known by then.", fix="use a later --as-of"
         )
-    spent = lines.withColumn("value", F.greatest(F.coalesce("order_value", F.lit(0.0)), F.lit(0.0)))
-    hhi = herfindahl(spent, within=()).agg(F.max("hhi").alias("hhi")).collect()[0]["hhi"]
-    found = {**row.asDict(), "hhi": hhi}
-    return {name: float(value) for name, value in found.items() if value is not None}
+    return {name: float(value) for name, value in row.asDict().items() if value is not None}
 
 
 def _weights(rows: DataFrame, scorer: Scorer) -> dict[str, float]:
@@ -243,11 +263,10 @@ def _weights(rows: DataFrame, scorer: Scorer) -> dict[str, float]:
 def _tables(run: Run, features: Features, scorer: Scorer | None, *, settings: JobSettings) -> tuple[Write, ...]:
     """The three tables, scored by the model, or by the shrunk rate where there is none."""
     window = Window(run.as_of, settings.window_days, max(settings.recent_days, default=settings.window_days))
-    open_rows = features.rows.where(F.col("is_late").isNull()).join(
-        features.lines.select("delivery_id", "promised_on"), "delivery_id", how="inner"
-    )
+    is_out = F.col("supplier_id").isin(*settings.exclude_suppliers)
+    open_rows = features.rows.where(F.col("is_late").isNull() & ~is_out)
     deliveries = run.stage("scored", to_scored(open_rows, scorer=scorer, recipe=features.recipe, as_of=run.as_of))
-    judged = run.stage("judged", window.lines(features.lines))
+    judged = window.lines(features.lines)
     changes = run.stage("changes", to_all_changes(judged, window=window, settings=settings))
     levels = run.stage("levels", to_levels(judged, changes=changes, prior_weight=settings.prior_weight))
     suppliers = to_suppliers(
@@ -261,8 +280,8 @@ def _tables(run: Run, features: Features, scorer: Scorer | None, *, settings: Jo
     )
     return (
         replace_slice(SUPPLIER_RISK, suppliers.transform(SUPPLIER_RISK.select)),
-        replace_slice(DELIVERY_RISK, deliveries.transform(DELIVERY_RISK.select)),
-        replace_slice(SUPPLIER_LEVELS, levels.transform(SUPPLIER_LEVELS.select)),
+        replace_slice(DELIVERY_RISK, deliveries, staged=True),
+        replace_slice(SUPPLIER_LEVELS, levels, staged=True),
     )
 
 
@@ -270,24 +289,24 @@ def to_scored(rows: DataFrame, *, scorer: Scorer | None, recipe: Recipe, as_of: 
     """One row per open line: all columns of gold.delivery_risk, and supplier_id.
 
     A line whose day is over is late for certain, and its delay at least the days since; the model's own word on it
-    stays in p_late_raw and margin. `rows` are features with promised_on.
+    stays in p_late_raw and margin. `rows` are features.
     """
     if scorer is None:
         p = shrunk_rate(recipe)
-        scored = rows.select(
-            "delivery_id", "supplier_id", p.alias("p_late"), p.alias("p_late_raw"), F.log(p / (1 - p)).alias("margin")
-        )
         none = F.lit(None).cast("double")
-        scored = scored.withColumns({"delay_p50_days": none, "delay_p90_days": none})
+        scored = rows.select(
+            "delivery_id", "supplier_id", "promised_day", p.alias("p_late"), p.alias("p_late_raw"),
+            F.log(p / (1 - p)).alias("margin"), none.alias("delay_p50_days"), none.alias("delay_p90_days"),
+        )  # fmt: skip
         scored = scored.withColumn("contributions", F.create_map(F.lit(BASE), F.col("margin")))
     else:
         scored = with_scores(rows, scorer=scorer, explain=True)
-    dated = scored.join(rows.select("delivery_id", "promised_on"), "delivery_id", how="inner")
-    is_over = F.col("promised_on") < F.lit(as_of)
-    so_far = F.when(is_over, F.datediff(F.lit(as_of), "promised_on").cast("double"))
+    as_of_day = (as_of - _EPOCH).days
+    is_over = F.col("promised_day") < as_of_day
+    so_far = F.when(is_over, (F.lit(as_of_day) - F.col("promised_day")).cast("double"))
     delays = {
         name: F.when(F.col(name).isNotNull(), F.greatest(F.col(name), so_far))
         for name in ("delay_p50_days", "delay_p90_days")
     }
     certain = F.when(is_over, F.lit(1.0)).otherwise(F.col("p_late"))
-    return dated.withColumns({"is_overdue": is_over, "p_late": certain, **delays}).drop("promised_on")
+    return scored.withColumns({"is_overdue": is_over, "p_late": certain, **delays})

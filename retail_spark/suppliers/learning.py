@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
@@ -15,7 +15,7 @@ from retail_spark.suppliers.baselines import LOGISTIC, SHRUNK, with_logistic, wi
 from retail_spark.suppliers.boosting import train_delays, train_late, with_scores
 from retail_spark.suppliers.calibration import IDENTITY, Calibration, calibrate
 from retail_spark.suppliers.evaluate import Measured, bin_margin, measure, to_bins
-from retail_spark.suppliers.features import fit_encoder
+from retail_spark.suppliers.features import Encoder, fit_encoder
 from retail_spark.suppliers.model import Scorer
 from retail_spark.suppliers.recipe import Recipe
 from retail_spark.suppliers.settings import JobSettings
@@ -31,7 +31,12 @@ def with_shipment_end(features: DataFrame) -> DataFrame:
 
 def only_before(features: DataFrame, *, day: int) -> DataFrame:
     """Known lines of shipments that were promised, and known to have arrived, before `day`."""
-    return features.where((F.col("shipment_end") < day) & (F.col("known_day") < day))
+    return features.where(is_before(day))
+
+
+def is_before(day: int) -> Column:
+    """The condition of `only_before`."""
+    return (F.col("shipment_end") < day) & (F.col("known_day") < day)
 
 
 def only_from(features: DataFrame, *, day: int, until: int | None = None) -> DataFrame:
@@ -40,59 +45,113 @@ def only_from(features: DataFrame, *, day: int, until: int | None = None) -> Dat
     return rows if until is None else rows.where(F.col("promised_day") < until)
 
 
-def day_of_share(known: DataFrame, *, share: float) -> int | None:
-    """The promised day from which on the last `share` of the known lines lie; None when there is none."""
-    rows = known.where(F.col("is_late").isNotNull()).groupBy("promised_day").count().orderBy("promised_day").collect()
-    if not rows:
-        return None
-    total, before = sum(row["count"] for row in rows), 0  # one row a day
-    for row in rows:
+def lines_a_day(known: DataFrame) -> dict[int, int]:
+    """Promised day -> known lines, by rising day; one entry a day."""
+    rows = known.where(F.col("is_late").isNotNull()).groupBy("promised_day").count().collect()  # one row a day
+    return {int(row["promised_day"]): int(row["count"]) for row in sorted(rows, key=lambda row: row["promised_day"])}
+
+
+def day_of_share(lines: Mapping[int, int], *, share: float) -> int | None:
+    """The day from which on the last `share` of the lines lie, from `lines_a_day`; None when there is none."""
+    total, before = sum(lines.values()), 0
+    for day, count in lines.items():
         if before >= (1 - share) * total:
-            return int(row["promised_day"])
-        before += row["count"]
-    return int(rows[-1]["promised_day"])
+            return day
+        before += count
+    return max(lines, default=None)
 
 
-def is_enough(known: DataFrame, *, lines: int) -> bool:
-    """True when there are that many lines, some ten of them late and some ten not."""
-    found = known.agg(F.count(F.lit(1)).alias("lines"), F.sum("is_late").alias("late")).collect()[0]
-    late = found["late"] or 0
-    return bool(found["lines"] >= lines and min(late, found["lines"] - late) >= _FEWEST_OF_A_KIND)
+@dataclass(frozen=True)
+class Counted:
+    """Lines whose outcome is known, and how many of them are late."""
+
+    lines: int
+    late: int
+
+    def is_enough(self, *, lines: int) -> bool:
+        """True when there are that many lines, some ten of them late and some ten not."""
+        return self.lines >= lines and min(self.late, self.lines - self.late) >= _FEWEST_OF_A_KIND
 
 
-def learn(known: DataFrame, *, recipe: Recipe, seed: int, delays: bool = False) -> Scorer:
-    """The model of these lines. What calibrates is foretold by a first booster that saw only the time before it."""
-    encoder = fit_encoder(known, recipe=recipe)
-    calibration = _calibration(known, recipe=recipe, seed=seed)
+def count_before_and_from(features: DataFrame, *, days: Sequence[int]) -> list[tuple[Counted, Counted]]:
+    """For each day the lines of `only_before` and of `only_from`, counted together."""
+    late, conditions = F.col("is_late") == 1, []
+    for day in days:
+        conditions += [is_before(day), (F.col("promised_day") >= day) & F.col("is_late").isNotNull()]
+    counts = [F.count_if(part).alias(f"lines_{n}") for n, part in enumerate(conditions)]
+    counts += [F.count_if(part & late).alias(f"late_{n}") for n, part in enumerate(conditions)]
+    row = features.agg(*counts).collect()[0]
+    found = [Counted(int(row[f"lines_{n}"]), int(row[f"late_{n}"])) for n in range(len(conditions))]
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+def count_known(known: DataFrame) -> Counted:
+    """These lines, counted."""
+    row = known.agg(F.count(F.lit(1)).alias("lines"), F.coalesce(F.sum("is_late"), F.lit(0)).alias("late")).collect()[0]
+    return Counted(int(row["lines"]), int(row["late"]))
+
+
+def learn(
+    known: DataFrame,
+    *,
+    recipe: Recipe,
+    seed: int,
+    delays: bool = False,
+    encoder: Encoder | None = None,
+    foretold: pd.DataFrame | None = None,
+) -> Learned:
+    """The model of these lines. What calibrates is foretold by boosters that saw only the time before it.
+
+    `encoder` is theirs, where it is known; `foretold` is what calibrates, where that is known (see `Learned`).
+    """
+    encoder = encoder or fit_encoder(known, recipe=recipe)
+    if foretold is None:
+        foretold = _foretold(known, recipe=recipe, seed=seed)
     boosters = {"late": train_late(known, encoder=encoder, recipe=recipe, seed=seed)}
     if delays:
-        boosters |= train_delays(known, encoder=encoder, recipe=recipe, seed=seed)
-    return Scorer(encoder, boosters, calibration)
+        boosters["delay"] = train_delays(known, encoder=encoder, recipe=recipe, seed=seed)
+    return Learned(Scorer(encoder, boosters, _calibration(foretold, recipe=recipe)), foretold)
 
 
-def _calibration(known: DataFrame, *, recipe: Recipe, seed: int) -> Calibration:
-    """Margins that boosters gave the last slices without having seen them, and what came of these lines."""
+def _foretold(known: DataFrame, *, recipe: Recipe, seed: int) -> pd.DataFrame:
+    """Margins (by bin: lines, late) that boosters gave the last slices without having seen them."""
+    parts = [pd.DataFrame({"bin": pd.Series(dtype="int32"), "lines": pd.Series(dtype="float64"), "late": 0.0})]
     if recipe.calibration == "none":
-        return IDENTITY
-    parts, end = [], None
-    for number in range(1, recipe.calibration_slices + 1):
-        start = day_of_share(known, share=number * recipe.calibration_share)
-        early = only_before(known, day=start) if start is not None else known.limit(0)
-        if start is None or start == end or not is_enough(early, lines=_FEWEST_OF_A_KIND):
+        return parts[0]
+    lines, shares = lines_a_day(known), range(1, recipe.calibration_slices + 1)
+    days = [day_of_share(lines, share=number * recipe.calibration_share) for number in shares]
+    starts = [day for day in dict.fromkeys(days) if day is not None]
+    end = None
+    for start, (early, _) in zip(starts, count_before_and_from(known, days=starts) if starts else [], strict=True):
+        if not early.is_enough(lines=_FEWEST_OF_A_KIND):
             break
-        encoder = fit_encoder(early, recipe=recipe)
-        first = Scorer(encoder, {"late": train_late(early, encoder=encoder, recipe=recipe, seed=seed)}, IDENTITY)
+        before = only_before(known, day=start)
+        encoder = fit_encoder(before, recipe=recipe)
+        first = Scorer(encoder, {"late": train_late(before, encoder=encoder, recipe=recipe, seed=seed)}, IDENTITY)
         scored = only_from(known, day=start, until=end).transform(with_scores, scorer=first, explain=False)
-        parts.append(to_bins(scored, rivals={"raw": "p_late_raw"}).toPandas())
+        parts.append(to_bins(scored, rivals={"raw": "p_late_raw"}).select("bin", "lines", "late").toPandas())
         end = start
-    if not parts:
+    return pd.concat(parts)
+
+
+def _calibration(foretold: pd.DataFrame, *, recipe: Recipe) -> Calibration:
+    rows = foretold.groupby("bin")[["lines", "late"]].sum().reset_index()
+    if rows.empty:
         return IDENTITY
-    rows = pd.concat(parts).groupby("bin")[["lines", "late"]].sum().reset_index()
     margins = bin_margin(rows["bin"].to_numpy())
-    lines, late = rows["lines"].to_numpy(), rows["late"].to_numpy()
+    lines, late = rows["lines"].to_numpy(dtype=np.float64), rows["late"].to_numpy(dtype=np.float64)
     labels = np.r_[np.zeros(len(rows)), np.ones(len(rows))]
     weights = np.r_[lines - late, late]
     return calibrate(np.r_[margins, margins], labels, weights, kind=recipe.calibration, prior=recipe.calibration_prior)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A model, and by what it was calibrated."""
+
+    scorer: Scorer
+    foretold: pd.DataFrame
+    """Bin of the margin, lines, late: of lines that were foretold without having been seen. May calibrate again."""
 
 
 @dataclass(frozen=True)
@@ -119,39 +178,46 @@ class Compared:
     measured: Measured
     scorer: Scorer
     """Learned on the training lines alone."""
+    foretold: pd.DataFrame
+    """What calibrated it, and the held-out window itself: calibrates the model of all lines."""
     train_lines: int
     coverage: Mapping[str, float]
     """Share of held-out lines that came within their delay quantile: delay_p50 and delay_p90."""
 
 
 def compare(
-    train: DataFrame, test: DataFrame, *, settings: JobSettings, seed: int, champion: Split | None = None
+    train: DataFrame,
+    test: DataFrame,
+    *,
+    counted: Counted,
+    settings: JobSettings,
+    seed: int,
+    encoder: Encoder | None = None,
+    champion: Split | None = None,
 ) -> Compared:
-    """Learns on `train`, and measures candidate, raw, logistic, shrunk and constant (and champion) on `test`."""
+    """Learns on `train`, and measures candidate, raw, logistic, shrunk and constant (and champion) on `test`.
+
+    `counted` are the lines of `train`, `encoder` its own, where that is known.
+    """
     recipe = settings.recipe()
-    scorer = learn(train, recipe=recipe, seed=seed, delays=True)
-    base = train.agg(F.avg("is_late").alias("rate"), F.count(F.lit(1)).alias("lines")).collect()[0]
+    learned = learn(train, recipe=recipe, seed=seed, delays=True, encoder=encoder)
     rivals = {"candidate": "p_late", "raw": "p_late_raw", "shrunk": SHRUNK, "logistic": LOGISTIC, "constant": CONSTANT}
-    rows = test.transform(with_shrunk, recipe=recipe).transform(with_logistic, train=train, recipe=recipe)
-    plain = rows.select("delivery_id", SHRUNK, LOGISTIC, F.lit(float(base["rate"])).alias(CONSTANT))
-    scored = with_scores(test, scorer=scorer, explain=False).join(plain, "delivery_id", how="inner")
+    rows = test.transform(with_shrunk, recipe=recipe)
+    rows = rows.transform(with_logistic, train=train, lines=counted.lines, recipe=recipe)
+    plain = rows.select("delivery_id", SHRUNK, LOGISTIC, F.lit(counted.late / counted.lines).alias(CONSTANT))
+    scored = with_scores(test, scorer=learned.scorer, explain=False).join(plain, "delivery_id", how="inner")
     if champion is not None:
-        other = learn(champion.train, recipe=champion.recipe, seed=seed)
+        other = learn(champion.train, recipe=champion.recipe, seed=seed).scorer
         theirs = with_scores(champion.test, scorer=other, explain=False)
         p_champion = theirs.select("delivery_id", F.col("p_late").alias("p_champion"))
         scored, rivals = scored.join(p_champion, "delivery_id", how="inner"), {**rivals, "champion": "p_champion"}
-    bins = to_bins(scored, rivals=rivals).toPandas()
+    within = {name: F.col("delay_days") <= F.col(f"{name}_days") for name in ("delay_p50", "delay_p90")}
+    bins = to_bins(scored, rivals=rivals, counts=within).toPandas()
     measured = measure(bins, replicates=settings.replicates, seed=seed)
-    return Compared(measured, scorer, int(base["lines"]), _coverage(scored))
-
-
-def _coverage(scored: DataFrame) -> dict[str, float]:
-    within = [
-        F.avg((F.col("delay_days") <= F.col(f"{name}_days")).cast("double")).alias(name)
-        for name in ("delay_p50", "delay_p90")
-    ]
-    row = scored.agg(*within).collect()[0]
-    return {name: float(row[name]) for name in ("delay_p50", "delay_p90")}
+    own = bins[bins["rival"] == "raw"]
+    foretold = pd.concat([learned.foretold, own[["bin", "lines", "late"]]])
+    coverage = {name: float(own[name].sum() / own["lines"].sum()) for name in within}
+    return Compared(measured, learned.scorer, foretold, counted.lines, coverage)
 
 
 def rolling(
@@ -164,9 +230,10 @@ def rolling(
     recipe, found = settings.recipe(), {}
     for name, (origin, end) in origins.items():
         train, test = only_before(features, day=origin), only_from(features, day=origin, until=end)
-        if not (is_enough(train, lines=settings.min_lines) and is_enough(test, lines=_FEWEST_OF_A_KIND)):
+        known, after = count_before_and_from(features.where(F.col("promised_day") < end), days=[origin])[0]
+        if not (known.is_enough(lines=settings.min_lines) and after.is_enough(lines=_FEWEST_OF_A_KIND)):
             continue
-        scored = with_scores(test, scorer=learn(train, recipe=recipe, seed=seed), explain=False)
+        scored = with_scores(test, scorer=learn(train, recipe=recipe, seed=seed).scorer, explain=False)
         shrunk = test.transform(with_shrunk, recipe=recipe).select("delivery_id", SHRUNK)
         bins = to_bins(
             scored.join(shrunk, "delivery_id", how="inner"), rivals={"candidate": "p_late", "shrunk": SHRUNK}

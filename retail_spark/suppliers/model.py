@@ -18,7 +18,7 @@ from retail_spark.suppliers.contracts import BASE
 from retail_spark.suppliers.features import Encoder
 
 SCORES = ("p_late", "p_late_raw", "margin", "delay_p50_days", "delay_p90_days")
-BOOSTERS = ("late", "delay_p50", "delay_p90")
+BOOSTERS = ("late", "delay")
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Scorer:
         matrix = xgboost.DMatrix(self.encoder.matrix(features))
         margin = self._loaded["late"].predict(matrix, output_margin=True).astype(np.float64)
         found = {"p_late": self.calibration(margin), "p_late_raw": sigmoid(margin), "margin": margin}
-        if "delay_p50" in self.boosters:
-            delays = [self._loaded[name].predict(matrix).astype(np.float64) for name in BOOSTERS[1:]]
-            found["delay_p50_days"], found["delay_p90_days"] = np.sort(np.stack(delays), axis=0)
+        if "delay" in self.boosters:
+            delays = self._loaded["delay"].predict(matrix).astype(np.float64)
+            found["delay_p50_days"], found["delay_p90_days"] = np.sort(delays, axis=1).T
         else:
             found["delay_p50_days"] = found["delay_p90_days"] = np.full(len(features), np.nan)
         rows = pd.DataFrame(found, columns=list(SCORES))

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from pyspark.sql import DataFrame
+from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
-from retail_spark.suppliers.changes import Rule, to_changes, to_outcomes
+from retail_spark.suppliers.changes import to_changes, to_outcomes
+from retail_spark.suppliers.charts import Rule
 from retail_spark.suppliers.concentration import to_concentration, with_spend_country
 from retail_spark.suppliers.contracts import TRENDS
 from retail_spark.suppliers.rates import beta_quantile, to_fill, to_lead_times, to_level_rates, to_otif, with_lane
@@ -46,11 +48,8 @@ def to_levels(judged: DataFrame, *, changes: DataFrame, prior_weight: float) -> 
 
 def to_all_changes(judged: DataFrame, *, window: Window, settings: JobSettings) -> DataFrame:
     """One row per (level, member) with a change: of lanes in lateness, of suppliers in lateness and lead time."""
-    outcomes = to_outcomes(judged, as_of_day=window.as_of_day)
     rule = Rule(settings.odds_ratio, settings.false_alarm_years, settings.min_known, settings.prior_weight)
-    lanes = to_changes(outcomes, level="lane", charts=("late",), rule=rule).withColumn("level", F.lit("lane"))
-    suppliers = to_changes(outcomes, level="supplier", charts=("late", "slow"), rule=rule)
-    return lanes.unionByName(suppliers.withColumn("level", F.lit("supplier")))
+    return to_outcomes(judged, as_of_day=window.as_of_day).transform(to_changes, rule=rule)
 
 
 def to_suppliers(
@@ -113,10 +112,11 @@ def to_days_late(judged: DataFrame, *, prior_weight: float) -> DataFrame:
     """One row per supplier_id: days_late, the mean days of a late shipment, drawn to that of all suppliers."""
     events = judged.withColumn("member", F.col("supplier_id")).transform(to_events)
     days = F.when(F.col("late") == 1, F.col("delay"))
-    of_all = events.agg(F.coalesce(F.avg(days), F.lit(1.0)).alias("of_all"))
     sums = events.groupBy("member").agg(F.coalesce(F.sum(days), F.lit(0)).alias("days"), F.count(days).alias("late"))
-    mean = (F.col("days") + prior_weight * F.col("of_all")) / (F.col("late") + prior_weight)
-    return sums.crossJoin(of_all).select(F.col("member").alias("supplier_id"), mean.alias("days_late"))
+    everyone = W.partitionBy(F.lit(0))  # one row a supplier
+    of_all = F.coalesce(F.try_divide(F.sum("days").over(everyone), F.sum("late").over(everyone)), F.lit(1.0))
+    mean = (F.col("days") + prior_weight * of_all) / (F.col("late") + prior_weight)
+    return sums.select(F.col("member").alias("supplier_id"), mean.alias("days_late"))
 
 
 def to_trend(judged: DataFrame, *, window: Window, prior_weight: float) -> DataFrame:

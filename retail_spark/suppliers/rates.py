@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,19 @@ from pyspark.sql.pandas.functions import pandas_udf
 from retail_spark.suppliers.transforms import UNKNOWN, to_events
 
 LANE = ("origin_country", "destination_country")
-_LEVELS: tuple[tuple[str, tuple[str, ...], str | None], ...] = (
-    ("all", (), None),
-    ("lane", ("lane",), "all"),
-    ("supplier", ("supplier_id",), "all"),
-    ("supplier_lane", ("supplier_id", "lane"), "supplier"),
-    ("supplier_lane_category", ("supplier_id", "lane", "category"), "supplier_lane"),
+_PARTS = ("supplier_id", "lane", "category")
+LEVEL_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "all": (),
+    "lane": ("lane",),
+    "supplier": ("supplier_id",),
+    "supplier_lane": ("supplier_id", "lane"),
+    "supplier_lane_category": _PARTS,
+}
+_DESCENT = (
+    ("supplier", "supplier_lane", ("supplier_id",)),
+    ("supplier_lane", "supplier_lane_category", ("supplier_id", "lane")),
 )
+"""A level, the one that starts from it, and what they share; lanes and suppliers start from the whole."""
 _PRIOR_RATE, _PRIOR_SHIPMENTS = 0.1, 2.0
 
 
@@ -42,55 +48,61 @@ def to_level_rates(lines: DataFrame, *, prior_weight: float) -> DataFrame:
     Beta-binomial: each level's share, worth prior_weight shipments, is where the level below starts from (all to
     supplier to supplier on a lane to its category there). A shipment counts once in every member it belongs to.
     """
-    counts = {name: _counted(lines, name=name, columns=columns) for name, columns, _ in _LEVELS}
-    rows: dict[str, DataFrame] = {}
-    for name, _, parent in _LEVELS:
-        if parent is None:
-            prior, weight, known = F.lit(_PRIOR_RATE), _PRIOR_SHIPMENTS, counts[name]
-        else:
-            above = next(own for level, own, _ in _LEVELS if level == parent)
-            rates = rows[parent].select(*above, F.col("late_rate").alias("prior"))
-            joined = counts[name].join(rates, list(above), how="left") if above else counts[name].crossJoin(rates)
-            prior, weight, known = F.col("prior"), prior_weight, joined
-        a, b = F.col("late") + weight * prior, F.col("deliveries") - F.col("late") + weight * (1 - prior)
-        rows[name] = known.withColumns({"late_rate": a / (a + b), "_a": a, "_b": b})
-    found = [_level(rows[name], name=name, has_supplier="supplier_id" in columns) for name, columns, _ in _LEVELS]
-    union = found[0]
-    for frame in found[1:]:
-        union = union.unionByName(frame)
-    low, high = (
-        beta_quantile(F.lit(0.025), F.col("_a"), F.col("_b")),
-        beta_quantile(F.lit(0.975), F.col("_a"), F.col("_b")),
-    )
-    bounded = union.withColumns({"late_rate_low": low, "late_rate_high": high})
+    counts = lines.transform(to_level_counts).transform(with_suppliers)
+    rates = counts.crossJoin(_overall(lines))  # one row
+    level, first = F.col("level"), F.col("_overall")
+    late, on_time = F.col("late"), F.col("deliveries") - F.col("late")
+    rates = rates.withColumn("_prior", F.when(level == "all", F.lit(_PRIOR_RATE)).otherwise(first))
+    rates = rates.withColumn("_weight", F.when(level == "all", F.lit(_PRIOR_SHIPMENTS)).otherwise(F.lit(prior_weight)))
+    shrunk = (late + F.col("_weight") * F.col("_prior")) / (F.col("deliveries") + F.col("_weight"))
+    for above, below, columns in _DESCENT:
+        parent = F.max(F.when(level == above, shrunk)).over(W.partitionBy(*columns))
+        rates = rates.withColumn("_prior", F.when(level == below, parent).otherwise(F.col("_prior")))
+    a, b = late + F.col("_weight") * F.col("_prior"), on_time + F.col("_weight") * (1 - F.col("_prior"))
+    low, high = (beta_quantile(F.lit(share), a, b) for share in (0.025, 0.975))
+    bounded = rates.withColumns({"late_rate": shrunk, "_low": low, "_high": high})
+    about = ("level", "member", "supplier_id", "suppliers", "deliveries", "late", "late_rate")
     # at the ends of 0..1 the mean of a very skewed Beta lies beyond its own quantiles
-    return bounded.withColumns(
-        {
-            "late_rate_low": F.least("late_rate_low", "late_rate"),
-            "late_rate_high": F.greatest("late_rate_high", "late_rate"),
-        }
-    ).drop("_a", "_b")
+    ends = (F.least("_low", "late_rate"), F.greatest("_high", "late_rate"))
+    return bounded.select(*about, ends[0].alias("late_rate_low"), ends[1].alias("late_rate_high"))
 
 
-def _level(rows: DataFrame, *, name: str, has_supplier: bool) -> DataFrame:
-    supplier = F.col("supplier_id") if has_supplier else F.lit(None).cast("string")
-    about = (F.lit(name).alias("level"), "member", supplier.alias("supplier_id"), "suppliers")
-    return rows.select(*about, "deliveries", "late", "late_rate", "_a", "_b")
+def to_level_counts(lines: DataFrame) -> DataFrame:
+    """One row per (level, member): its supplier_id, lane and category (NULL where it has none), deliveries and late."""
+    members = []
+    for name, columns in LEVEL_COLUMNS.items():
+        parts = [F.col(c) if c in columns else F.lit(None).cast("string") for c in _PARTS]
+        about = (F.lit(name).alias("level"), member_name(columns).alias("member"))
+        members.append(F.struct(*about, *[part.alias(c) for part, c in zip(parts, _PARTS, strict=True)]))
+    asked = ("shipment", "promised_day", "known_day", "is_late", "delay_days")
+    events = lines.select(*asked, F.explode(F.array(*members)).alias("member")).transform(to_events)
+    counts = events.groupBy("member").agg(
+        F.count("known_day").alias("deliveries"), F.coalesce(F.sum("late"), F.lit(0)).alias("late")
+    )
+    return counts.select("member.*", "deliveries", "late")
+
+
+def with_suppliers(counts: DataFrame) -> DataFrame:
+    """Adds suppliers, those behind the member: of a lane as many as are there beside it. Same grain."""
+    level, by_lane = F.col("level"), W.partitionBy("lane")  # the whole and its suppliers have no lane
+    of_lane = F.count_if(level == "supplier_lane").over(by_lane)
+    of_all = F.count_if(level == "supplier").over(by_lane)
+    return counts.withColumn(
+        "suppliers", F.when(level == "lane", of_lane).when(level == "all", of_all).otherwise(F.lit(1))
+    )
+
+
+def _overall(lines: DataFrame) -> DataFrame:
+    """One row: _overall, the shrunk rate of all shipments."""
+    events = lines.withColumn("member", F.lit("*")).transform(to_events)
+    late, known = F.coalesce(F.sum("late"), F.lit(0)), F.count("known_day")
+    rate = (late + _PRIOR_SHIPMENTS * _PRIOR_RATE) / (known + _PRIOR_SHIPMENTS)
+    return events.agg(rate.alias("_overall"))
 
 
 def member_name(columns: Sequence[str]) -> Column:
     """The name of a level's member: its parts joined by ' | '."""
     return F.concat_ws(" | ", *columns) if columns else F.lit("*")
-
-
-def _counted(lines: DataFrame, *, name: str, columns: tuple[str, ...]) -> DataFrame:
-    members = lines.withColumn("member", member_name(columns))
-    events = to_events(members).groupBy("member").agg(
-        F.count("known_day").alias("deliveries"), F.coalesce(F.sum("late"), F.lit(0)).alias("late")
-    )  # fmt: skip
-    firsts = [F.min(column).alias(column) for column in columns]
-    about = members.groupBy("member").agg(F.count_distinct("supplier_id").alias("suppliers"), *firsts)
-    return about.join(events, "member", how="inner")
 
 
 def beta_quantile(share: Column, a: Column, b: Column) -> Column:

@@ -73,7 +73,7 @@ class JobSettings(Section):
         0.1, "share of the training lines in one calibrating slice", unit="share 0..1", gt=0, lt=0.3
     )
     calibration_slices: int = setting(
-        3, "last slices, each foretold by a booster that saw only what came before it, that calibrate together",
+        2, "last slices, each foretold by a booster that saw only what came before it, that calibrate together",
         unit="slices", ge=1, le=3,
     )  # fmt: skip
     calibration_prior: float = setting(
@@ -94,8 +94,8 @@ class JobSettings(Section):
     trees: int = setting(60, "rounds of the booster", unit="rounds", ge=1, le=10_000)
     max_depth: int = setting(6, "depth of a tree", unit="levels", ge=1, le=16)
     learning_rate: float = setting(0.06, "weight of a tree", gt=0, le=1)
-    subsample: float = setting(0.5, "share of lines that a tree sees", unit="share 0..1", gt=0, le=1)
-    forest: int = setting(4, "trees of a round, averaged", unit="trees", ge=1, le=100)
+    subsample: float = setting(0.4, "share of lines that a tree sees", unit="share 0..1", gt=0, le=1)
+    forest: int = setting(12, "trees of a round, averaged", unit="trees", ge=1, le=100)
     column_share: float = setting(0.3, "share of features that a split may use", unit="share 0..1", gt=0, le=1)
     min_child_weight: float = setting(5.0, "least weight in a leaf", ge=0)
     reg_lambda: float = setting(5.0, "ridge on the leaves", ge=0)
@@ -129,7 +129,9 @@ class JobSettings(Section):
     reasons: int = setting(3, "reasons told for a supplier", unit="reasons", ge=1, le=20)
 
     false_alarm_years: float = setting(10.0, "years of a supplier that hold one false alarm", unit="years", gt=0)
-    odds_ratio: float = setting(4.0, "change of the odds of being late that is looked for", gt=1)
+    odds_ratio: float = setting(
+        3.0, "change of the odds of being late that is looked for; its square is looked for as well", gt=1
+    )
     min_known: int = setting(20, "shipments that must be known before a change can be seen", unit="shipments", ge=5)
 
     @model_validator(mode="after")

@@ -5,9 +5,8 @@ Days are whole numbers (days since 1970-01-01), so that windows of time are rang
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
@@ -91,24 +90,23 @@ def to_events(lines: DataFrame) -> DataFrame:
 
 
 def to_counts(events: DataFrame) -> DataFrame:
-    """One row per (member, day, kind): what became known that day.
+    """Up to three rows per (shipment, member): member, day, and what became known that day.
 
-    done, late, delay (sums over shipments whose outcome became known), due (shipments promised for the day) and
-    closed (shipments both promised and known by the day): due minus closed is what is overdue.
+    done, late, delay (of a shipment whose outcome became known), due (one promised for the day) and closed (one both
+    promised and known by the day): due minus closed is what is overdue.
     """
-    zero = {name: F.lit(0) for name in _COUNTS}
-
-    def part(day: Column, **counts: Column) -> DataFrame:
-        counted = {**zero, **counts}
-        chosen = events.select("member", day.alias("day"), *[counted[n].alias(n) for n in _COUNTS])
-        return chosen.where(F.col("day").isNotNull())
-
     is_known = F.col("known_day").isNotNull()
-    done = part(F.col("known_day"), done=F.lit(1), late=F.col("late"), delay=F.col("delay"))
-    due = part(F.col("promised_day"), due=F.lit(1))
-    both = part(F.when(is_known, F.greatest("promised_day", "known_day")), closed=F.lit(1))
-    union = reduce(DataFrame.unionByName, (done, due, both))
-    return union.groupBy("member", "day").agg(*[F.sum(n).alias(n) for n in _COUNTS])
+
+    def part(day: Column, **counts: Column) -> Column:
+        counted = [counts.get(name, F.lit(0)).cast("long").alias(name) for name in _COUNTS]
+        return F.struct(day.alias("day"), *counted)
+
+    parts = F.array(
+        part(F.col("known_day"), done=F.lit(1), late=F.col("late"), delay=F.col("delay")),
+        part(F.col("promised_day"), due=F.lit(1)),
+        part(F.when(is_known, F.greatest("promised_day", "known_day")), closed=F.lit(1)),
+    )
+    return events.select("member", F.inline(parts)).where(F.col("day").isNotNull())
 
 
 def to_history(lines: DataFrame, *, recent_days: Sequence[int]) -> DataFrame:
@@ -116,12 +114,12 @@ def to_history(lines: DataFrame, *, recent_days: Sequence[int]) -> DataFrame:
 
     done, late, delay and overdue over all time; done_<n>, late_<n>, delay_<n> over the last n days.
     """
-    asked = lines.select("member", F.col("cutoff_day").alias("day")).distinct()
-    asked = asked.select("member", "day", *[F.lit(0).alias(n) for n in _COUNTS], F.lit(True).alias("is_asked"))
-    counts = to_counts(to_events(lines)).withColumn("is_asked", F.lit(False))
-    by_day = counts.unionByName(asked).groupBy("member", "day").agg(
+    zeros = [F.lit(0).cast("long").alias(name) for name in _COUNTS]
+    asked = lines.select("member", F.col("cutoff_day").alias("day"), *zeros, F.lit(True).alias("is_asked"))
+    marks = to_counts(to_events(lines)).withColumn("is_asked", F.lit(False)).unionByName(asked)
+    by_day = marks.groupBy("member", "day").agg(
         *[F.sum(n).alias(n) for n in _COUNTS], F.max("is_asked").alias("is_asked")
-    )  # fmt: skip
+    )
     by_member = W.partitionBy("member").orderBy("day")
     ever = by_member.rangeBetween(W.unboundedPreceding, -1)
     sums = {f"{n}_ever": F.sum(n).over(ever) for n in _COUNTS}
@@ -129,48 +127,73 @@ def to_history(lines: DataFrame, *, recent_days: Sequence[int]) -> DataFrame:
         recent = by_member.rangeBetween(-days, -1)
         sums |= {f"{n}_{days}": F.sum(n).over(recent) for n in _COUNTS[:3]}
     summed = by_day.withColumns(sums).where("is_asked")
-    names = [f"{n}_{days}" for n in _COUNTS[:3] for days in recent_days]
-    filled = [F.coalesce(F.col(n), F.lit(0)).alias(n) for n in names]
-    totals = [F.coalesce(F.col(f"{n}_ever"), F.lit(0)).alias(n) for n in _COUNTS[:3]]
+    names = sums_of(recent_days)
     overdue = F.coalesce(F.col("due_ever") - F.col("closed_ever"), F.lit(0)).alias("overdue")
-    return summed.select("member", F.col("day").alias("cutoff_day"), *totals, overdue, *filled)
+    kept = [F.coalesce(F.col(f"{n}_ever" if n in _COUNTS else n), F.lit(0)).alias(n) for n in names if n != "overdue"]
+    return summed.select("member", F.col("day").alias("cutoff_day"), *kept, overdue)
+
+
+def sums_of(recent_days: Sequence[int]) -> tuple[str, ...]:
+    """The names of the sums of `to_history`."""
+    return (*_COUNTS[:3], *(f"{n}_{days}" for n in _COUNTS[:3] for days in recent_days), "overdue")
 
 
 def with_histories(lines: DataFrame, *, recipe: Recipe) -> DataFrame:
     """Adds, for every history key and for all shipments, the features of `history_features`. Same grain.
 
-    The join brings one row a (member, cutoff_day) by construction: to_history groups by them.
+    All histories are one pass: a line has a member in each, and their sums come back beside each other.
     """
-    weight, recent, names = recipe.prior_weight, recipe.recent_days, history_names(recipe)
-    found = lines
-    for name, member in (("all", F.lit("*")), *((key_name(k), member_of(k)) for k in recipe.history_keys)):
-        keyed = found.withColumn("member", member)
-        history = to_history(keyed, recent_days=recent)
-        base = F.lit(_PRIOR_RATE) if name == "all" else F.col("all__rate")
-        prior = _PRIOR_SHIPMENTS if name == "all" else weight
-        features = history_features(name, base=base, prior_weight=prior, recent_days=recent)
-        wanted = [feature for feature, own in names.items() if own == name]
-        joined = keyed.join(history, ["member", "cutoff_day"], how="left")
-        kept = [c for c in found.columns if c != "cutoff_day"]
-        found = joined.select("cutoff_day", *kept, *[features[feature].alias(feature) for feature in wanted])
+    keys = {"all": F.lit("*"), **{key_name(k): member_of(k) for k in recipe.history_keys}}
+    members = F.array(*[F.concat(F.lit(f"{name}="), member) for name, member in keys.items()])
+    asking = lines.select(
+        "delivery_id", "shipment", "promised_day", "known_day", "is_late", "delay_days", "cutoff_day",
+        F.posexplode(members).alias("place", "member"),
+    )  # fmt: skip
+    names = sums_of(recipe.recent_days)
+    # one row a (member, cutoff_day): to_history groups by them
+    told = asking.join(to_history(asking, recent_days=recipe.recent_days), ["member", "cutoff_day"], how="inner")
+    sums = F.struct(*names)
+    beside = told.groupBy("delivery_id").agg(
+        *[F.max(F.when(F.col("place") == place, sums)).alias(f"_{place}") for place in range(len(keys))]
+    )
+    joined = lines.join(beside, "delivery_id", how="inner")  # one row a line, whose key delivery_id is
+    return joined.withColumns(_rates(keys, recipe)).drop(*[f"_{place}" for place in range(len(keys))])
+
+
+def _rates(keys: Iterable[str], recipe: Recipe) -> dict[str, Column]:
+    """Feature name -> value, from the structs of sums; every rate is drawn to that of all shipments."""
+    wanted = history_names(recipe)
+    found: dict[str, Column] = {}
+    overall = F.lit(_PRIOR_RATE)
+    for place, name in enumerate(keys):
+        prior = _PRIOR_SHIPMENTS if name == "all" else recipe.prior_weight
+        base = overall
+        features = history_features(
+            name, sums=F.col(f"_{place}"), base=base, prior_weight=prior, recent_days=recipe.recent_days
+        )
+        if name == "all":
+            overall = features["all__rate"]
+        found |= {feature: value for feature, value in features.items() if feature in wanted}
     return found
 
 
-def history_features(name: str, *, base: Column, prior_weight: float, recent_days: Sequence[int]) -> dict[str, Column]:
-    """Feature name -> value, from the sums of `to_history`.
+def history_features(
+    name: str, *, sums: Column, base: Column, prior_weight: float, recent_days: Sequence[int]
+) -> dict[str, Column]:
+    """Feature name -> value, from a struct of the sums of `to_history`.
 
     <name>__rate is drawn to `base` with prior_weight shipments, <name>__rate_<n> of the last n days to <name>__rate
     with half of that. No feature grows with time itself, as a mere count would: trees cannot extrapolate.
     """
-    done, half = F.col("done"), prior_weight / 2
-    rate = (F.col("late") + prior_weight * base) / (done + prior_weight)
-    found = {f"{name}__rate": rate, f"{name}__delay": F.col("delay") / (done + prior_weight)}
+    done, half = sums["done"], prior_weight / 2
+    rate = (sums["late"] + prior_weight * base) / (done + prior_weight)
+    found = {f"{name}__rate": rate, f"{name}__delay": sums["delay"] / (done + prior_weight)}
     for days in recent_days:
-        recent = F.col(f"done_{days}")
-        found[f"{name}__rate_{days}"] = (F.col(f"late_{days}") + half * rate) / (recent + half)
-        found[f"{name}__delay_{days}"] = F.col(f"delay_{days}") / (recent + 5)
-    longest = F.col(f"done_{max(recent_days)}") if recent_days else done
-    found[f"{name}__overdue"] = F.col("overdue") / (longest + F.col("overdue") + 5)
+        recent = sums[f"done_{days}"]
+        found[f"{name}__rate_{days}"] = (sums[f"late_{days}"] + half * rate) / (recent + half)
+        found[f"{name}__delay_{days}"] = sums[f"delay_{days}"] / (recent + 5)
+    longest = sums[f"done_{max(recent_days)}"] if recent_days else done
+    found[f"{name}__overdue"] = sums["overdue"] / (longest + sums["overdue"] + 5)
     return found
 
 

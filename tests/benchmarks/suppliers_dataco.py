@@ -26,7 +26,7 @@ from retail_spark.session import get_session
 from retail_spark.settings import section
 from retail_spark.suppliers.features import fit_encoder, to_features
 from retail_spark.suppliers.leaks import check_no_leak
-from retail_spark.suppliers.learning import compare, with_shipment_end
+from retail_spark.suppliers.learning import compare, count_known, with_shipment_end
 from retail_spark.suppliers.settings import JobSettings
 from retail_spark.suppliers.transforms import to_lines
 
@@ -46,7 +46,7 @@ def main() -> None:
         orders = lake.stage("benchmark", "orders", lake.read(DELIVERIES.table).dropDuplicates(["shipment_id"]))
         train, test = split(lake, orders, own)
         print(f"{train.count():,} orders to learn from, {test.count():,} to measure on")
-        found = compare(train, test, settings=own, seed=42)
+        found = compare(train, test, counted=count_known(train), settings=own, seed=42)
         for rival, values in found.measured.values.items():
             print(f"{rival:12} AUC {values['auc']:.4f}  Brier {values['brier']:.4f}  ECE {values['ece']:.4f}")
         auc = found.measured.values["candidate"]["auc"]

@@ -31,7 +31,7 @@ from retail_spark.settings import Settings, section
 from retail_spark.suppliers.concentration import herfindahl
 from retail_spark.suppliers.evaluate import Measured
 from retail_spark.suppliers.features import to_features
-from retail_spark.suppliers.learning import compare, only_before, only_from, rolling, with_shipment_end
+from retail_spark.suppliers.learning import compare, count_known, only_before, only_from, rolling, with_shipment_end
 from retail_spark.suppliers.settings import JobSettings
 from retail_spark.suppliers.transforms import to_lines
 
@@ -86,7 +86,7 @@ def features(deliveries: DataFrame, settings: JobSettings) -> DataFrame:
 def test_window(rows: DataFrame, settings: JobSettings) -> None:
     cut = (CUT - EPOCH).days
     train, test = only_before(rows, day=cut), only_from(rows, day=cut)
-    found = compare(train, test, settings=settings, seed=42)
+    found = compare(train, test, counted=count_known(train), settings=settings, seed=42)
     print(f"{found.train_lines:,} lines to learn from, {found.measured.lines:,} to measure on")
     print(f"{'':12}{'AUC':>8}{'AP':>8}{'Brier':>8}{'log loss':>10}{'ECE':>8}")
     for rival, values in found.measured.values.items():
@@ -125,7 +125,8 @@ def concentration(spark: SparkSession, deliveries: DataFrame) -> None:
     spent = deliveries.withColumn("value", F.col("order_value"))
     warehouse = F.col("supplier_id") == "SCMS from RDC"
     share = spent.agg(F.sum(F.when(warehouse, F.col("value"))) / F.sum("value")).collect()[0][0]
-    direct = herfindahl(spent.where(~warehouse), within=()).agg(F.max("hhi")).collect()[0][0]
+    by_supplier = spent.where(~warehouse).groupBy("supplier_id").agg(F.sum("value").alias("value"))
+    direct = by_supplier.agg(herfindahl(F.col("value"))).collect()[0][0]
     print(f"\nthe warehouse has {share:.1%} of the value (said: 67 %); direct drop's HHI {direct:.3f} (said: 0.140)")
 
 

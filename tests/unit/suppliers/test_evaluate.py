@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from retail_spark.registry.gates import judge
-from retail_spark.suppliers.calibration import Calibration, calibrate, sigmoid
+from retail_spark.suppliers.calibration import Calibration, calibrate, fit_logistic, sigmoid
 from retail_spark.suppliers.evaluate import auc, average_precision, calibration_error, measure
+from retail_spark.suppliers.learning import day_of_share
 
 RNG = np.random.default_rng(3)
 
@@ -75,6 +76,31 @@ def test_a_calibration_never_falls_and_survives_its_json(rows: list[tuple[float,
     assert np.all(np.diff(fitted(grid)) >= 0)
     assert np.all((fitted(grid) > 0) & (fitted(grid) < 1))
     assert Calibration.from_json(fitted.to_json()) == fitted
+
+
+def test_the_prior_holds_the_slope_more_than_the_level() -> None:
+    """What moves from year to year is how many are late: a few hundred lines move the level, and hardly the slope."""
+    margins = RNG.normal(-2, 1, 800)
+    labels = (RNG.random(800) < sigmoid(0.5 * margins + 0.6)).astype(float)
+    fitted = calibrate(margins, labels, np.ones(800), kind="platt", prior=200.0)
+    free = calibrate(margins, labels, np.ones(800), kind="platt", prior=0.0)
+    assert abs(fitted.slope - 1) < 0.5 * abs(free.slope - 1)
+    before, after, truth = sigmoid(margins).mean(), fitted(margins).mean(), labels.mean()
+    assert before < after < truth + 0.01
+
+
+def test_a_logistic_curve_is_found_again() -> None:
+    design = np.column_stack([RNG.normal(size=(20_000, 2)), np.ones(20_000)])
+    true = np.array([1.0, -0.5, -1.5])
+    labels = (RNG.random(20_000) < sigmoid(design @ true)).astype(float)
+    found = fit_logistic(design, labels, np.ones(20_000), ridge=np.ones(3), start=np.zeros(3))
+    assert found == pytest.approx(true, abs=0.1)
+
+
+def test_the_held_out_days_hold_the_last_share_of_the_lines() -> None:
+    lines = {10: 50, 11: 30, 12: 15, 13: 5}
+    assert [day_of_share(lines, share=share) for share in (0.05, 0.2, 0.21, 1.0)] == [13, 12, 12, 10]
+    assert day_of_share({}, share=0.2) is None
 
 
 def test_a_slice_of_one_kind_leaves_the_margins_alone() -> None:

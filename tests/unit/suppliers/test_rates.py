@@ -104,6 +104,7 @@ def test_concentration_by_hand(spark: SparkSession) -> None:
         order(2, promised=10, delivered=10, order_value=20.0, category="tea", product_id="t", supplier_id="b",
               origin_country="CN"),
         order(3, promised=10, delivered=10, order_value=20.0, category="cup", product_id="c", supplier_id="b"),
+        order(4, promised=10, delivered=10, order_value=0.0, category="cup", product_id="c", supplier_id="gift"),
     )  # fmt: skip
     rows = {r.supplier_id: r for r in to_concentration(with_spend_country(lines, suppliers=None)).collect()}
     tea = 0.75**2 + 0.25**2
@@ -111,7 +112,12 @@ def test_concentration_by_hand(spark: SparkSession) -> None:
     assert rows["acme"].hhi == pytest.approx(tea)
     assert rows["b"].hhi == pytest.approx((tea + 1) / 2)
     assert rows["b"].hhi_country == pytest.approx(tea)
-    assert (rows["acme"].is_single_source, rows["b"].is_single_source) == (False, True)
+    assert rows["gift"].hhi == pytest.approx(1.0), "worth nothing: the plain mean over its categories"
+    assert rows["gift"].hhi_country is None
+    assert not any(row.is_single_source for row in rows.values()), "each product has two sources"
+    alone = judged(spark, order(1, promised=10, delivered=10, product_id="t", order_value=None))
+    row = to_concentration(with_spend_country(alone, suppliers=None)).collect()[0]
+    assert (row.is_single_source, row.value_share, row.hhi) == (True, 0.0, 0.0)
 
 
 _INPUTS = ("p_late", "days_late", "value_share", "hhi", "hhi_country")
