@@ -127,5 +127,5 @@ def to_estimate_table(pooled: pd.DataFrame, shrunk: DataFrame) -> DataFrame:
     whole = fixed.unionByName(told)
     numbers = [column.name for column in ELASTICITY_ESTIMATES.columns if column.type == DOUBLE]
     return whole.withColumns({name: F.nanvl(F.col(name), none) for name in numbers}).transform(
-        ELASTICITY_ESTIMATES.select
+        settled, contract=ELASTICITY_ESTIMATES
     )

@@ -15,12 +15,14 @@ same product in other regions, whose demand shocks are their own. Units are Pois
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.synthetic.assortment import REGIONS
 from retail_spark.synthetic.chance import Chance, label, one_of
+from retail_spark.synthetic.exports import money
 
 MARKETS = ("confounded", "twin")
 SCENARIO_CHANGE = 0.10
@@ -42,19 +44,7 @@ class MarketSize:
 
 def to_market(spark: SparkSession, *, market: str, size: MarketSize, chance: Chance) -> DataFrame:
     """One row per product, store and week, with prices, cost, mean units, units drawn, and units at a price 10 % up."""
-    cells = size.categories * _SHELF * size.stores * size.weeks
-    number = F.col("id")
-    rows = spark.range(cells, numPartitions=max(2, cells // 500_000)).select(
-        (number % size.weeks).cast("int").alias("week"),
-        (F.floor(number / size.weeks) % size.stores).cast("int").alias("store_no"),
-        F.floor(number / (size.weeks * size.stores)).cast("int").alias("product_no"),
-    )
-    placed = rows.withColumns(
-        {
-            "category_no": F.floor(F.col("product_no") / _SHELF).cast("int"),
-            "region_no": F.col("store_no") % len(REGIONS),
-        }
-    )
+    placed = _placed(spark, size)
     product, store, week = F.col("product_no"), F.col("store_no"), F.col("week")
     change = _log_price(product, store, week, market=market, chance=chance)
     price = F.round(_base(product, chance) * F.exp(change), 2)
@@ -85,6 +75,42 @@ def to_market(spark: SparkSession, *, market: str, size: MarketSize, chance: Cha
         "mean_units",
         (F.col("mean_units") * F.pow(F.lit(1 + SCENARIO_CHANGE), own_elasticity(product, chance))).alias("units_up"),
         _poisson(F.col("mean_units"), chance, product, store, week).alias("units"),
+    )
+
+
+def _placed(spark: SparkSession, size: MarketSize) -> DataFrame:
+    cells = size.categories * _SHELF * size.stores * size.weeks
+    number = F.col("id")
+    rows = spark.range(cells, numPartitions=max(2, cells // 500_000)).select(
+        (number % size.weeks).cast("int").alias("week"),
+        (F.floor(number / size.weeks) % size.stores).cast("int").alias("store_no"),
+        F.floor(number / (size.weeks * size.stores)).cast("int").alias("product_no"),
+    )
+    return rows.withColumns(
+        {
+            "category_no": F.floor(F.col("product_no") / _SHELF).cast("int"),
+            "region_no": F.col("store_no") % len(REGIONS),
+        }
+    )
+
+
+def with_dates(cells: DataFrame, *, start: date) -> DataFrame:
+    """Adds week_start, from a Monday on. Same grain."""
+    return cells.withColumn("week_start", F.date_add(F.lit(start), F.col("week") * 7))
+
+
+def to_market_sales(cells: DataFrame) -> DataFrame:
+    """One row per cell with a sale, all texts, as the tills of the market export them."""
+    return cells.where("units > 0").select(
+        "market",
+        F.col("store_id").alias("store"),
+        "region",
+        F.col("product_id").alias("sku"),
+        "category",
+        F.col("week_start").cast("string").alias("week_start"),
+        F.col("units").cast("bigint").cast("string").alias("qty"),
+        money(F.col("price")).alias("price"),
+        F.col("unit_cost").cast("string").alias("cost"),
     )
 
 
