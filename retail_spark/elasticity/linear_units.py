@@ -99,7 +99,7 @@ def _serial(rows: DataFrame, products: DataFrame, *, columns: Sequence[str]) -> 
     before = F.max("e").over(W.partitionBy(*UNIT).orderBy("period").rangeBetween(-1, -1))
     pairs = residual.withColumn("before", before)
     return pairs.groupBy("category", "product_id").agg(
-        (F.avg(F.col("e") * F.col("before")) / F.avg(F.col("e") * F.col("e"))).alias("serial")
+        F.try_divide(F.avg(F.col("e") * F.col("before")), F.avg(F.col("e") * F.col("e"))).alias("serial")
     )
 
 

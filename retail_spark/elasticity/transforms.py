@@ -86,7 +86,7 @@ def to_listed(cells: DataFrame, planned: DataFrame | None) -> DataFrame:
         for name in ("planned_price", *[f"planned_{share}" for share in SHARES]):
             whole = whole.withColumn(name, F.lit(None).cast("double"))
     else:
-        inside = planned.join(span, on=list(UNIT), how="inner").where(F.col("period").between("first", "last"))
+        inside = planned.join(span, on=list(UNIT), how="inner").where(F.col("period").between(F.col("first"), F.col("last")))
         whole = inside.drop("first", "last")
     listed = whole.join(cells, on=list(CELL), how="full")
     return listed.withColumn("units", F.coalesce("units", F.lit(0.0))).withColumn("is_sold", F.col("units") > 0)
@@ -168,7 +168,8 @@ def with_price_columns(rows: DataFrame, *, base_periods: int) -> DataFrame:
     kept = kept.where(F.col("price").isNotNull() & (F.col("is_sparse") | F.col("is_sold")))
     before = unit.orderBy("period").rangeBetween(-base_periods, 0)
     base = F.greatest(F.coalesce(F.ln("list_price"), F.max("price").over(before)), F.col("price"))
-    y = F.when(F.col("is_sparse"), F.col("units") / F.avg("units").over(unit)).otherwise(F.ln("units"))
+    relative = F.coalesce(F.try_divide("units", F.avg("units").over(unit)), F.lit(0.0))
+    y = F.when(F.col("is_sparse"), relative).otherwise(F.ln("units"))
     cost = F.when(F.col("unit_cost") > 0, F.ln("unit_cost"))
     filled = F.coalesce(cost, F.avg(cost).over(unit))
     kept = kept.withColumns(
