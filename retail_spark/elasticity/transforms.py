@@ -86,8 +86,8 @@ def to_listed(cells: DataFrame, planned: DataFrame | None) -> DataFrame:
         for name in ("planned_price", *[f"planned_{share}" for share in SHARES]):
             whole = whole.withColumn(name, F.lit(None).cast("double"))
     else:
-        inside = planned.join(span, on=list(UNIT), how="inner").where(F.col("period").between(F.col("first"), F.col("last")))
-        whole = inside.drop("first", "last")
+        is_inside = F.col("period").between(F.col("first"), F.col("last"))
+        whole = planned.join(span, on=list(UNIT), how="inner").where(is_inside).drop("first", "last")
     listed = whole.join(cells, on=list(CELL), how="full")
     return listed.withColumn("units", F.coalesce("units", F.lit(0.0))).withColumn("is_sold", F.col("units") > 0)
 
