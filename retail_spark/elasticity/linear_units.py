@@ -30,7 +30,7 @@ def to_linear(rows: DataFrame, *, columns: Sequence[str]) -> tuple[DataFrame, Da
     counts = by_unit.groupBy("category", "product_id").agg(F.count(F.lit(1)).alias("units"))
 
     def products_of(weeks: pd.DataFrame) -> pd.DataFrame:
-        return _linear_products(weeks, size)
+        return products_from(weeks, size)
 
     weeks = by_week.join(counts, on=["category", "product_id"], how="inner")
     fitted = weeks.groupBy("category").applyInPandas(products_of, f"{PRODUCT_SCHEMA}, variance double")
@@ -39,13 +39,13 @@ def to_linear(rows: DataFrame, *, columns: Sequence[str]) -> tuple[DataFrame, Da
 
     def units_of(moments: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for some in moments:
-            yield _linear_units(some, size)
+            yield units_from(some, size)
 
     units = by_unit.join(told, on=["category", "product_id"], how="inner").mapInPandas(units_of, UNIT_SCHEMA)
     return units, fitted.drop("variance")
 
 
-def _linear_products(weeks: pd.DataFrame, size: int) -> pd.DataFrame:
+def products_from(weeks: pd.DataFrame, size: int) -> pd.DataFrame:
     """Pooled slopes of every product of a category, and their precision from scores clustered by period."""
     weeks = weeks.sort_values(["product_id", "period"])
     codes, names = pd.factorize(weeks["product_id"], sort=True)
@@ -103,7 +103,7 @@ def _serial(rows: DataFrame, products: DataFrame, *, columns: Sequence[str]) -> 
     )
 
 
-def _linear_units(some: pd.DataFrame, size: int) -> pd.DataFrame:
+def units_from(some: pd.DataFrame, size: int) -> pd.DataFrame:
     """Moments around the unit's own means, over the residual variance of its product and the design effect."""
     counts = some["rows"].to_numpy(dtype=np.float64)
     if some.empty:

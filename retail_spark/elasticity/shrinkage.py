@@ -46,11 +46,13 @@ def shrink(
     """
     size = means.shape[1]
     t1, t2 = np.eye(size) * _START, np.eye(size) * _START
-    told = np.einsum("jkl,jl->jk", precisions, means)
+    shares = _shares(squares, product_of, len(means))
     done = 0
     for done in range(1, rounds + 1):  # noqa: B007
-        centre, centre_cov = _centre(told, precisions, t2)
-        m, m_cov, pull = _products(told, precisions, t2, centre)
+        heard = _loosened(precisions, t1, shares)
+        told = np.einsum("jkl,jl->jk", heard, means)
+        centre, centre_cov = _centre(told, heard, t2)
+        m, m_cov, pull = _products(told, heard, t2, centre)
         own, pulled = _units(squares, t1)
         b = np.einsum("nkl,nl->nk", own, products) + np.einsum("nkl,nl->nk", pulled, m[product_of])
         apart = b - m[product_of]
@@ -63,8 +65,10 @@ def shrink(
         t1, t2 = spread, between
         if change < 1e-7:
             break
-    centre, centre_cov = _centre(told, precisions, t2)
-    m, m_cov, pull = _products(told, precisions, t2, centre)
+    heard = _loosened(precisions, t1, shares)
+    told = np.einsum("jkl,jl->jk", heard, means)
+    centre, centre_cov = _centre(told, heard, t2)
+    m, m_cov, pull = _products(told, heard, t2, centre)
     m_cov = m_cov + pull @ centre_cov @ pull.transpose(0, 2, 1)
     own, pulled = _units(squares, t1)
     b = np.einsum("nkl,nl->nk", own, products) + np.einsum("nkl,nl->nk", pulled, m[product_of])
@@ -72,15 +76,30 @@ def shrink(
     return Shrunk(b, b_cov, m, m_cov, centre, centre_cov, t1, t2, done)
 
 
+def _shares(squares: Array, product_of: Codes, products: int) -> Array:
+    """Sum of squared weights of the units in their product's pooled price slope: one over how many they are worth."""
+    weight = squares[:, 0, 0]
+    total = np.bincount(product_of, weight, minlength=products)
+    shares: Array = np.bincount(product_of, weight**2, minlength=products) / np.maximum(total, 1e-300) ** 2
+    return np.where(shares > 0, shares, 1.0)
+
+
+def _loosened(precisions: Array, t1: Array, shares: Array) -> Array:
+    """What pooled rows say of m_j: their units are only a sample of the product's, spread by T1 around it."""
+    apart = np.linalg.inv(t1[None] * shares[:, None, None])
+    loosened: Array = precisions - precisions @ np.linalg.inv(precisions + apart) @ precisions
+    return loosened
+
+
 def _centre(told: Array, precisions: Array, t2: Array) -> tuple[Array, Array]:
     """The category's mean by generalised least squares, and its covariance."""
     # (V + T2)^-1 = P - P (P + T2^-1)^-1 P, which holds for a precision P that is not of full rank, too
     shrunk = precisions @ np.linalg.inv(precisions + np.linalg.inv(t2))
     weights = precisions - shrunk @ precisions
-    heard = told - np.einsum("jkl,jl->jk", shrunk, told)
+    left = told - np.einsum("jkl,jl->jk", shrunk, told)
     total = weights.sum(axis=0)
     covariance = np.linalg.inv(total + 1e-4 * np.eye(len(t2)))
-    return covariance @ heard.sum(axis=0), covariance
+    return covariance @ left.sum(axis=0), covariance
 
 
 def _products(told: Array, precisions: Array, t2: Array, centre: Array) -> tuple[Array, Array, Array]:

@@ -10,19 +10,12 @@ weeks is seen: spreads come by EM from the training weeks alone.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import SparkSession
 
-from retail_spark.elasticity.absorb import without_units
-from retail_spark.elasticity.linear_units import to_linear
-from retail_spark.elasticity.settings import JobSettings
-from retail_spark.elasticity.units import to_shrunk
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings
+from tests.benchmarks.in_memory import net_of_effects, shrunk_of
 
 DATA_ROOT = Path(os.environ.get("RETAIL_SPARK__DATA_ROOT", Path(__file__).parents[2] / ".." / "shared" / "data"))
 COLUMNS = ("price", "rival_price", "on_promotion", "on_deal")
@@ -34,15 +27,12 @@ KEYS = ["store_id", "product_id"]
 
 def main() -> None:
     rows = orange_juice()
-    with tempfile.TemporaryDirectory() as folder:
-        spark = get_session(Settings(lake=LakeSettings(root=folder)))
-        for weeks, (bar, alone) in BARS.items():
-            found = score(spark, rows, weeks=weeks)
-            verdict = "reached" if found["shrunk"] <= bar else "missed"
-            print(f"{weeks:>3} weeks, {found['series']:.0f} series, {found['rows']:.0f} test rows: alone "
-                  f"{found['alone']:.4f} (said {alone}), shrunk {found['shrunk']:.4f}, bar {bar}: {verdict}",
-                  flush=True)  # fmt: skip
-        spark.stop()
+    for weeks, (bar, alone) in BARS.items():
+        found = score(rows, weeks=weeks)
+        verdict = "reached" if found["shrunk"] <= bar else "missed"
+        print(f"{weeks:>3} weeks, {found['series']:.0f} series, {found['rows']:.0f} test rows: alone "
+              f"{found['alone']:.4f} (said {alone}), shrunk {found['shrunk']:.4f}, bar {bar}: {verdict}",
+              flush=True)  # fmt: skip
 
 
 def orange_juice() -> pd.DataFrame:
@@ -57,7 +47,7 @@ def orange_juice() -> pd.DataFrame:
     })  # fmt: skip
 
 
-def score(spark: SparkSession, rows: pd.DataFrame, *, weeks: int) -> dict[str, float]:
+def score(rows: pd.DataFrame, *, weeks: int) -> dict[str, float]:
     """RMSE of the next weeks around the training means."""
     train = rows[rows["period"] < weeks]
     train = train[train.groupby(KEYS)["period"].transform("size") >= LEAST_ROWS]
@@ -66,10 +56,8 @@ def score(spark: SparkSession, rows: pd.DataFrame, *, weeks: int) -> dict[str, f
     means = train.groupby(KEYS)[columns].mean()
     test = test.join(means, on=KEYS, rsuffix="_mean", how="inner")
     centred = test[columns].to_numpy() - test[[f"{name}_mean" for name in columns]].to_numpy()
-    frame = without_units(spark.createDataFrame(train), columns=columns).cache()
-    units, products = to_linear(frame, columns=COLUMNS)
-    told = to_shrunk(units, products, size=len(COLUMNS), settings=JobSettings()).where("level = 'unit'").toPandas()
-    frame.unpersist()
+    told = shrunk_of(net_of_effects(train, columns, periods=False), COLUMNS)
+    told = told[told["level"] == "unit"]
     slopes = pd.DataFrame(np.stack(told["slopes"]), index=pd.MultiIndex.from_frame(told[KEYS]))
     own = slopes.reindex(pd.MultiIndex.from_frame(test[KEYS])).to_numpy()
     alone = _alone(train, means).reindex(pd.MultiIndex.from_frame(test[KEYS])).to_numpy()

@@ -9,19 +9,11 @@ season by store-product) against a regression by product without any season.
 from __future__ import annotations
 
 import argparse
-import tempfile
 
 import numpy as np
 import pandas as pd
 
-from retail_spark.elasticity.linear_units import to_linear
-from retail_spark.elasticity.pooled import to_within
-from retail_spark.elasticity.settings import JobSettings
-from retail_spark.elasticity.transforms import with_season
-from retail_spark.elasticity.units import to_shrunk
-from retail_spark.lake.store import Lake
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings
+from tests.benchmarks.in_memory import net_of_effects, shrunk_of
 
 CATEGORIES = 10
 
@@ -35,23 +27,15 @@ def main() -> None:
     rows, truth = made_up(given.products, given.stores, given.weeks, seed=42)
     print(f"{given.products} products in {CATEGORIES} categories, {given.stores} stores, {given.weeks} weeks")
     naive(rows, truth)
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(lake=LakeSettings(root=folder))
-        spark = get_session(settings)
-        lake = Lake.open(spark, settings.lake)
-        rows.to_parquet(f"{folder}/rows.parquet")
-        frame = spark.read.parquet(f"{folder}/rows.parquet").transform(with_season, harmonics=1, days=7)
-        waves = ("season_cos_1", "season_sin_1")
-        columns = ("price", "on_promotion", *waves)
-        net = lake.stage("benchmark", "net", to_within(frame, columns=("y", *columns)))
-        units, products = to_linear(net, columns=columns)
-        told = to_shrunk(units, products, size=len(columns), settings=JobSettings()).toPandas()
-        by_product = told[told["level"] == "product"].set_index("product_id")
-        report("products, shrunk", by_product["elasticity"], by_product["std_error"], truth["product"])
-        report("products, own rows", by_product["raw_elasticity"], by_product["raw_std_error"], truth["sampled"])
-        by_unit = told[told["level"] == "unit"].set_index(["store_id", "product_id"])
-        report("store-products, shrunk", by_unit["elasticity"], by_unit["std_error"], truth["unit"])
-        spark.stop()
+    angle = 2 * np.pi * 7 / 365.25 * rows["period"]
+    rows = rows.assign(season_cos_1=np.cos(angle), season_sin_1=np.sin(angle))
+    columns = ("price", "on_promotion", "season_cos_1", "season_sin_1")
+    told = shrunk_of(net_of_effects(rows, ("y", *columns), periods=True), columns)
+    by_product = told[told["level"] == "product"].set_index("product_id")
+    report("products, shrunk", by_product["elasticity"], by_product["std_error"], truth["product"])
+    report("products, own rows", by_product["raw_elasticity"], by_product["raw_std_error"], truth["sampled"])
+    by_unit = told[told["level"] == "unit"].set_index(["store_id", "product_id"])
+    report("store-products, shrunk", by_unit["elasticity"], by_unit["std_error"], truth["unit"])
 
 
 def made_up(products: int, stores: int, weeks: int, *, seed: int) -> tuple[pd.DataFrame, dict[str, pd.Series]]:

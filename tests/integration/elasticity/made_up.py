@@ -16,7 +16,7 @@ START = date(2023, 1, 2)
 WEEKS = 60
 LAST = START + timedelta(days=7 * (WEEKS - 1))
 ELASTICITY = {"dense": -2.5, "sparse": -1.5}
-_MEAN = {"dense": 80.0, "sparse": 0.5}
+_MEAN = {"dense": 80.0, "sparse": 0.8}
 Row = dict[str, Any]
 
 

@@ -23,7 +23,6 @@ from retail_spark.elasticity.contracts import (
 from retail_spark.elasticity.job import JOB
 from retail_spark.elasticity.settings import JobSettings
 from retail_spark.lake.commits import carry_out
-from retail_spark.lake.content import content_hash
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import replace_slice
 from retail_spark.lifecycle import run_job
@@ -55,9 +54,9 @@ def settings_of(lake: Lake) -> Settings:
     return whole(lake=LakeSettings(root=lake.root))
 
 
-def run(lake: Lake, *, force: bool = False) -> Result:
+def run(lake: Lake) -> Result:
     quiet = Progress("elasticity", quiet=True)
-    return run_job(JOB, settings_of(lake), spark=lake.spark, force=force, progress=quiet)
+    return run_job(JOB, settings_of(lake), spark=lake.spark, progress=quiet)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +79,9 @@ def test_each_category_is_read_by_the_rule_that_fits_its_units(done: Done) -> No
     found = units[units["status"] == "ok"].groupby("category")
     assert found["estimator"].unique().map(list).to_dict() == {"dense": ["log_log"], "sparse": ["poisson"]}
     for category, truth in ELASTICITY.items():
-        assert found["elasticity"].mean()[category] == pytest.approx(truth, abs=0.25)
+        assert found["elasticity"].mean()[category] == pytest.approx(truth, abs=0.5)
+    poisson = done.price("category", "poisson").loc["sparse"]
+    assert poisson["ci_low"] < ELASTICITY["sparse"] < poisson["ci_high"]
     assert done.price("category", "poisson").loc["sparse", "is_default"]
     assert done.price("category", "ols").loc["dense", "is_default"]
     assert not done.price("category", "ols").loc["sparse", "is_default"]
@@ -162,8 +163,5 @@ def test_the_registered_model_answers_a_price(done: Done) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_run_is_unchanged_and_a_forced_one_gives_the_same_rows(done: Done) -> None:
+def test_a_second_run_is_unchanged(done: Done) -> None:
     assert run(done.lake).status == "unchanged"
-    before = [content_hash(done.lake.read(c.table)) for c in TABLES]
-    assert run(done.lake, force=True).status in ("done", "gate_refused")
-    assert [content_hash(done.lake.read(c.table)) for c in TABLES] == before
