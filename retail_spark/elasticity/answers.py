@@ -116,13 +116,16 @@ def to_estimate_table(pooled: pd.DataFrame, shrunk: DataFrame) -> DataFrame:
     counts = shrunk.where("level = 'unit'").groupBy("product_id").agg(F.count(F.lit(1)).alias("n_obs"))
     products = shrunk.where("level = 'product'").join(counts, on="product_id", how="left")
     none = F.lit(None).cast("double")
+    is_told = F.col("raw_elasticity").isNotNull() & ~F.isnan("raw_elasticity")
+    status = F.when(is_told, "ok").otherwise("no_price_variation")
+    products = products.withColumns({n: F.when(is_told, F.col(n)) for n in ("elasticity", "std_error")})
     told = products.select(
         F.lit("product").alias("level"), F.col("product_id").alias("member"), F.lit("shrunk").alias("estimator"),
         F.lit("price").alias("term"), F.col("elasticity").alias("estimate"), "std_error",
         none.alias("std_error_store"), (F.col("elasticity") - _NORMAL * F.col("std_error")).alias("ci_low"),
         (F.col("elasticity") + _NORMAL * F.col("std_error")).alias("ci_high"), none.alias("first_stage_f"),
         none.alias("endogeneity_p"), none.alias("overidentification_p"), F.coalesce("n_obs", F.lit(0)).alias("n_obs"),
-        F.lit(True).alias("is_default"), F.lit("ok").alias("status"), F.lit(None).cast("string").alias("error"),
+        F.lit(True).alias("is_default"), status.alias("status"), F.lit(None).cast("string").alias("error"),
     )  # fmt: skip
     whole = fixed.unionByName(told)
     numbers = [column.name for column in ELASTICITY_ESTIMATES.columns if column.type == DOUBLE]

@@ -17,7 +17,10 @@ from retail_spark.registry.models import Candidate, ModelFiles
 def to_model(shrunk: DataFrame, *, most: int) -> DemandModel:
     """The posterior of categories and of the `most` products whose own rows say most; a bounded number of rows."""
     names = [F.col("elasticity"), F.col("std_error")]
-    products = shrunk.where("level = 'product'").orderBy("raw_std_error", "product_id").limit(most)
+    is_told = F.col("raw_elasticity").isNotNull() & ~F.isnan("raw_elasticity")
+    products = (
+        shrunk.where(F.col("level") == "product").where(is_told).orderBy("raw_std_error", "product_id").limit(most)
+    )
     known = products.select(F.lit("product").alias("level"), F.col("product_id").alias("member"), *names)
     categories = shrunk.where("level = 'category'")
     known = known.unionByName(
@@ -25,8 +28,10 @@ def to_model(shrunk: DataFrame, *, most: int) -> DemandModel:
     )
     table = known.toPandas().sort_values(["level", "member"], ignore_index=True)
     centre = table[table["level"] == "category"]
-    spread = float((centre["std_error"] ** 2 + centre["elasticity"].var(ddof=0)).mean() ** 0.5)
-    mean = float(centre["elasticity"].mean())
+    weights = 1 / centre["std_error"] ** 2
+    mean = float((weights * centre["elasticity"]).sum() / weights.sum())
+    apart = (centre["elasticity"] - mean) ** 2 + centre["std_error"] ** 2
+    spread = float(((weights * apart).sum() / weights.sum()) ** 0.5)
     everything = {"level": "all", "member": "*", "elasticity": mean, "std_error": spread}
     return DemandModel(pd.concat([table, pd.DataFrame([everything])], ignore_index=True)[list(COLUMNS)])
 

@@ -16,21 +16,19 @@ import numpy as np
 import pandas as pd
 from causaldemand.metrics.elasticity import elasticity_scores
 from causaldemand.metrics.panel_scorer import score_scenarios, summarize
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from retail_spark.elasticity.cross import to_cross
-from retail_spark.elasticity.learning import Inputs, Panel, first_stages, to_elasticities, to_estimates, to_panel
-from retail_spark.elasticity.pooled import CONTROL
+from retail_spark.elasticity.cross import cross_rows
+from retail_spark.elasticity.doubleml import double_ml_rows
+from retail_spark.elasticity.learning import first_stages
+from retail_spark.elasticity.pooled import COLUMNS, CONTROL, Rules, estimate_rows
 from retail_spark.elasticity.settings import JobSettings
-from retail_spark.elasticity.transforms import SHARES, period_of
-from retail_spark.elasticity.units import unit_columns, with_control
-from retail_spark.lake.store import Lake
+from retail_spark.elasticity.transforms import SHARES
+from retail_spark.elasticity.units import unit_columns
 from retail_spark.session import get_session
 from retail_spark.settings import LakeSettings, Settings
 from retail_spark.synthetic.chance import Chance
 from retail_spark.synthetic.market import MARKETS, SCENARIO_CHANGE, MarketSize, to_market, to_true_elasticities
-from tests.benchmarks.made_up_market import answer_key, matrix, products, sales, stores
+from tests.benchmarks.in_memory import net_of_effects, shrunk_of
 
 KEYS = ["store_id", "product_id"]
 OURS = "the job's default"
@@ -43,40 +41,76 @@ def main() -> None:
     arguments.add_argument("--weeks", type=int, default=104)
     given = arguments.parse_args()
     size, chance = MarketSize(given.categories, given.stores, given.weeks), Chance(42)
-    errors: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(lake=LakeSettings(root=folder))
-        spark = get_session(settings)
-        lake = Lake.open(spark, settings.lake)
+        spark = get_session(Settings(lake=LakeSettings(root=folder)))
         truth = to_true_elasticities(spark, size=size, chance=chance).toPandas()
-        for market in MARKETS:
-            cells = lake.stage(market, "cells", to_market(spark, market=market, size=size, chance=chance))
-            errors[market] = judge(market, lake, cells, truth)
+        cells = {name: to_market(spark, market=name, size=size, chance=chance).toPandas() for name in MARKETS}
         spark.stop()
-    verdicts(errors)
+    verdicts({name: judge(name, rows, truth) for name, rows in cells.items()})
 
 
-def judge(market: str, lake: Lake, cells: DataFrame, truth: pd.DataFrame) -> dict[str, float]:
+def panel_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """The job's panel of the cells with a sale: the columns of retail_spark.elasticity.transforms, by pandas."""
+    panel = rows[rows["units"] > 0].sort_values([*KEYS, "week"]).reset_index(drop=True)
+    relative = np.log(panel["price"]) - np.log(panel["price"]).groupby([panel[k] for k in KEYS]).transform("mean")
+    panel = panel.assign(period=panel["week"], y=np.log(panel["units"]), cost=np.log(panel["unit_cost"]),
+                         price=np.log(panel["price"]), discount=0.0, relative=relative)  # fmt: skip
+    everywhere = panel.groupby(["product_id", "week"])["relative"].agg(["sum", "size"])
+    here = panel.groupby(["product_id", "region", "week"])["relative"].agg(["sum", "size"])
+    shelf = panel.groupby(["store_id", "category", "week"])["relative"].agg(["sum", "size"])
+
+    def of(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+        return table.reindex(pd.MultiIndex.from_frame(panel[keys])).reset_index(drop=True)
+
+    total, own = of(everywhere, ["product_id", "week"]), of(here, ["product_id", "region", "week"])
+    rivals = of(shelf, ["store_id", "category", "week"])
+    angle = 2 * np.pi * 7 / 365.25 * panel["week"]
+    centred = {f"own_{n}": panel[n] - panel.groupby(KEYS)[n].transform("mean") for n in ("y", "price")}
+    return panel.assign(
+        base_price=panel["price"], **dict.fromkeys(SHARES, 0.0),
+        other_markets=(total["sum"] - own["sum"]) / (total["size"] - own["size"]),
+        rival_price=(rivals["sum"] - panel["relative"]) / (rivals["size"] - 1).clip(lower=1),
+        season_cos_1=np.cos(angle), season_sin_1=np.sin(angle), own_season_cos_1=np.cos(angle),
+        own_season_sin_1=np.sin(angle), **centred,
+    )  # fmt: skip
+
+
+def estimates_of(net: pd.DataFrame, settings: JobSettings) -> pd.DataFrame:
+    """Pooled rows of every category."""
+    upper = np.triu_indices(len(COLUMNS))
+    found = []
+    for category, some in net.groupby("category"):
+        codes = some.groupby(["store_id", "period"]).ngroup().to_numpy()
+        values = some[list(COLUMNS)].to_numpy()
+        crossed = [np.bincount(codes, values[:, i] * values[:, j]) for i, j in zip(*upper, strict=True)]
+        cells = some[["store_id", "period"]].iloc[np.unique(codes, return_index=True)[1]].assign(
+            rows=np.bincount(codes), crossed=list(np.stack(crossed, axis=1)), level="category", member=category
+        )  # fmt: skip
+        found.append(estimate_rows(cells, columns=COLUMNS, rules=Rules.of(settings)))
+        controls = ("rival_price", *SHARES)
+        found.append(double_ml_rows(some, controls=controls, settings=settings, seed=42))
+    return pd.concat(found, ignore_index=True)
+
+
+def judge(market: str, rows: pd.DataFrame, truth: pd.DataFrame) -> dict[str, float]:
     """Prints every estimator's scores; gives the counterfactual errors."""
     settings = JobSettings()
-    inputs = Inputs(sales(cells), products(cells), stores(cells))
-    last = inputs.sales.agg(F.max(period_of(F.to_date("sold_at"), days=7)).alias("last")).collect()[0]["last"]
-    panel = to_panel(inputs, settings, last_period=last, stage=lambda n, f: lake.stage(market, n, f))
-    assert panel is not None
-    estimates = to_estimates(panel, settings, seed=42, stage=lambda n, f: lake.stage(market, n, f))
-    shown = estimates[(estimates["level"] == "category") & (estimates["term"] == "price")]
-    print(f"{market}: {shown['n_obs'].max():,} rows a category")
+    waves = ("season_cos_1", "season_sin_1")
+    net = net_of_effects(panel_of(rows), (*COLUMNS, "rival_price", *waves), periods=True)
+    estimates = estimates_of(net, settings)
+    shown = estimates[estimates["term"] == "price"]
     names = ["member", "estimator", "estimate", "std_error", "first_stage_f", "endogeneity_p", "overidentification_p",
              "is_default"]  # fmt: skip
-    print(shown[names].round(4).to_string(index=False), flush=True)
-    stages = first_stages(estimates)
-    told = to_elasticities(panel, settings, stages=stages).toPandas()
+    print(f"{market}\n{shown[names].round(4).to_string(index=False)}", flush=True)
+    net[CONTROL] = 0.0
+    for category, coefficients in first_stages(estimates).items():
+        explained = sum(net[name] * value for name, value in coefficients.items())
+        net[CONTROL] = np.where(net["category"] == category, net["price"] - explained, net[CONTROL])
+    told = shrunk_of(net, unit_columns(settings))
     units = told[told["level"] == "unit"].set_index(KEYS)["elasticity"]
-    waves = [f"own_{n}" for n in unit_columns(settings) if n.startswith("season_")]
-    pairs = to_cross(panel.net.transform(with_control, stages), controls=(*SHARES, *waves, CONTROL),
-                     most=settings.cross_products, false_discovery=0.1).toPandas()  # fmt: skip
-    rows = cells.toPandas()
-    own = rivals(panel, shown, rows) | {OURS: units}
+    controls = (*SHARES, *[f"own_{wave}" for wave in waves], CONTROL)
+    pairs = pd.concat([cross_rows(some, controls=controls, false_discovery=0.1) for _, some in net.groupby("category")])
+    own = rivals(net, shown, rows) | {OURS: units}
     ratios = {name: ratio_of(value, rows) for name, value in own.items()}
     ratios["gradient boosting"] = boosted(rows)
     found = {}
@@ -87,7 +121,26 @@ def judge(market: str, lake: Lake, cells: DataFrame, truth: pd.DataFrame) -> dic
         scores = scored(by_product, cross, truth, rows)
         print(f"  {name:28} counterfactual WMAPE {found[name]:.4f}; own: {scores['own']}; cross: {scores['cross']}",
               flush=True)  # fmt: skip
+    significant = pairs[pairs["is_significant"]].merge(truth, on=["product_id", "other_product_id"])
+    rivals_found = int((significant["elasticity_y"] > 0).sum())
+    print(
+        f"  cross pairs called significant at 10 %: {len(significant)}, of them true rivals {rivals_found}", flush=True
+    )
     return found
+
+
+def answer_key(cells: pd.DataFrame) -> pd.DataFrame:
+    """Counterfactual ground truth: a scenario a product, its price ten percent up in every store and week."""
+    return pd.DataFrame({
+        "intervention_id": cells["product_id"], "product_id": cells["product_id"], "store_id": cells["store_id"],
+        "week": cells["week"], "q": cells["mean_units"], "q_cf": cells["units_up"], "scope": "product",
+        "direction": "up",
+    })  # fmt: skip
+
+
+def matrix(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Elasticities as a square: rows respond, columns are priced; pairs of different categories are missing."""
+    return pairs.pivot(index="product_id", columns="other_product_id", values="elasticity").sort_index(axis=1)
 
 
 def ratio_of(elasticity: pd.Series, rows: pd.DataFrame) -> pd.Series:
@@ -120,9 +173,8 @@ def scored(own: pd.Series, pairs: pd.DataFrame, truth: pd.DataFrame, rows: pd.Da
     }
 
 
-def rivals(panel: Panel, shown: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.Series]:
+def rivals(net: pd.DataFrame, shown: pd.DataFrame, rows: pd.DataFrame) -> dict[str, pd.Series]:
     """Elasticities by store-product of the other estimators."""
-    net = panel.net.select("category", *KEYS, "period", "y", "price", "cost").toPandas()
     sums = net.assign(xx=net["price"] ** 2, xy=net["price"] * net["y"], zx=net["cost"] * net["price"],
                       zy=net["cost"] * net["y"]).groupby("product_id")[["xx", "xy", "zx", "zy"]].sum()  # fmt: skip
     plain = rows[rows["units"] > 0].assign(y=lambda f: np.log(f["units"]), x=lambda f: np.log(f["price"]))
