@@ -93,16 +93,21 @@ def to_lagged(cell_moments: DataFrame, *, columns: Sequence[str], rules: Rules) 
     """Rows of gold.elasticity_estimates: lags, with the same-period price, past ones, and their sum as `long_run`."""
 
     def finish(cells: pd.DataFrame) -> pd.DataFrame:
-        member = Member.of(cells, columns)
-        prices = [PRICE, *[name for name in columns if name.startswith("price_lag_")]]
-        found = member.ols([*prices, *SHARES], share=rules.collinear_share)
-        rows = list(member.rows_of("lags", found))
-        if isinstance(found, Fit) and set(prices) <= set(found.terms):
-            weights = np.sum([found.unit(name) for name in prices], axis=0)
-            rows.append(member.row("lags", "long_run", found.of(weights), reach=found.reach))
-        return framed(rows)
+        return lagged_rows(cells, columns=columns, rules=rules)
 
     return cell_moments.groupBy("level", "member").applyInPandas(finish, ESTIMATE_SCHEMA)
+
+
+def lagged_rows(cells: pd.DataFrame, *, columns: Sequence[str], rules: Rules) -> pd.DataFrame:
+    """The estimates of one member with past prices, from its cells."""
+    member = Member.of(cells, columns)
+    prices = [PRICE, *[name for name in columns if name.startswith("price_lag_")]]
+    found = member.ols([*prices, *SHARES], share=rules.collinear_share)
+    rows = list(member.rows_of("lags", found))
+    if isinstance(found, Fit) and set(prices) <= set(found.terms):
+        weights = np.sum([found.unit(name) for name in prices], axis=0)
+        rows.append(member.row("lags", "long_run", found.of(weights), reach=found.reach))
+    return framed(rows)
 
 
 def estimate_rows(cells: pd.DataFrame, *, columns: Sequence[str], rules: Rules) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from retail_spark.session import get_session
 from retail_spark.settings import LakeSettings, Settings
 from retail_spark.synthetic.chance import Chance
 from retail_spark.synthetic.market import MARKETS, SCENARIO_CHANGE, MarketSize, to_market, to_true_elasticities
-from tests.benchmarks.in_memory import net_of_effects, shrunk_of
+from tests.benchmarks.in_memory import cells_of, net_of_effects, shrunk_of
 
 KEYS = ["store_id", "product_id"]
 OURS = "the job's default"
@@ -77,15 +77,9 @@ def panel_of(rows: pd.DataFrame) -> pd.DataFrame:
 
 def estimates_of(net: pd.DataFrame, settings: JobSettings) -> pd.DataFrame:
     """Pooled rows of every category."""
-    upper = np.triu_indices(len(COLUMNS))
     found = []
-    for category, some in net.groupby("category"):
-        codes = some.groupby(["store_id", "period"]).ngroup().to_numpy()
-        values = some[list(COLUMNS)].to_numpy()
-        crossed = [np.bincount(codes, values[:, i] * values[:, j]) for i, j in zip(*upper, strict=True)]
-        cells = some[["store_id", "period"]].iloc[np.unique(codes, return_index=True)[1]].assign(
-            rows=np.bincount(codes), crossed=list(np.stack(crossed, axis=1)), level="category", member=category
-        )  # fmt: skip
+    for _, some in net.groupby("category"):
+        cells = cells_of(some, COLUMNS)
         found.append(estimate_rows(cells, columns=COLUMNS, rules=Rules.of(settings)))
         controls = ("rival_price", *SHARES)
         found.append(double_ml_rows(some, controls=controls, settings=settings, seed=42))

@@ -2,21 +2,28 @@
 
 Prints the metrics of the run and the rows of gold.elasticity_estimates beside what independent packages give.
 
-    python -m tests.benchmarks.elasticity_orange_juice
+    python -m tests.benchmarks.elasticity_orange_juice [--in-memory]
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.canonical import SALES
 from retail_spark.domains import entry
+from retail_spark.elasticity.pooled import COLUMNS, Rules, estimate_rows, lagged_rows
+from retail_spark.elasticity.settings import JobSettings
+from retail_spark.elasticity.transforms import SHARES
 from retail_spark.lake.commits import carry_out
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import replace_slice
@@ -24,6 +31,8 @@ from retail_spark.layers import resolve
 from retail_spark.lifecycle import run_job
 from retail_spark.progress import Progress
 from retail_spark.session import get_session
+from tests.benchmarks.elasticity_holdout import orange_juice
+from tests.benchmarks.in_memory import cells_of, net_of_effects
 
 DATA_ROOT = Path(os.environ.get("RETAIL_SPARK__DATA_ROOT", Path(__file__).parents[2] / ".." / "shared" / "data"))
 SAID = {
@@ -63,6 +72,48 @@ def sales(spark: SparkSession) -> DataFrame:
 
 
 def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--in-memory", action="store_true", help="the job's numpy without Spark: seconds")
+    if arguments.parse_args().in_memory:
+        in_memory()
+    else:
+        as_a_run()
+
+
+def verdicts(metrics: Mapping[str, float]) -> None:
+    for name, (said, near) in SAID.items():
+        verdict = "reached" if abs(metrics[name] - said) <= near else "missed"
+        print(f"  {name:32} {metrics[name]:>12.4f}   said {said:>10}: {verdict}")
+
+
+def in_memory() -> None:
+    """The same estimates from moments made by pandas."""
+    rows = orange_juice().rename(columns={"rival_price": "other_markets"})
+    raw = pd.read_csv(DATA_ROOT / "dominicks_orange_juice" / "yx.csv.gz")
+    rows = rows.assign(cost=rows["price"] + np.log(1 - raw["profit"] / 100), base_price=rows["price"], discount=0.0,
+                       on_display=0.0, other_markets=0.0)  # fmt: skip
+    rules = Rules.of(JobSettings())
+    cells = cells_of(net_of_effects(rows, COLUMNS, periods=True), COLUMNS)
+    found = estimate_rows(cells, columns=COLUMNS, rules=rules).set_index(["estimator", "term"])
+    prices = rows.set_index(["store_id", "product_id", "period"])["price"]
+    keys = [rows["store_id"], rows["product_id"]]
+    for lag in (1, 2, 3):
+        rows[f"price_lag_{lag}"] = prices.reindex(pd.MultiIndex.from_arrays([*keys, rows["period"] - lag])).to_numpy()
+    lagged = ("y", "price", "price_lag_1", "price_lag_2", "price_lag_3", *SHARES)
+    past = cells_of(net_of_effects(rows.dropna(), lagged, periods=True), lagged)
+    lags = lagged_rows(past, columns=lagged, rules=rules).set_index("term")
+    ols, iv = found.loc[("ols", "price")], found.loc[("iv", "price")]
+    verdicts({
+        "pooled_rows": ols["n_obs"], "pooled_elasticity": ols["estimate"],
+        "pooled_std_error_store": ols["std_error_store"], "pooled_std_error_two_way": ols["std_error"], "iv_elasticity": iv["estimate"],
+        "iv_std_error_two_way": iv["std_error"], "iv_first_stage_f": iv["first_stage_f"],
+        "lags_rows": lags.loc["price", "n_obs"], "lags_same_period_elasticity": lags.loc["price", "estimate"],
+        "lags_long_run_elasticity": lags.loc["long_run", "estimate"],
+    })  # fmt: skip
+
+
+def as_a_run() -> None:
+    """The whole life of a run."""
     with tempfile.TemporaryDirectory() as folder:
         settings = resolve(sets=[f"lake.root={folder}", "quality.data_docs=false", "mlflow.experiment=benchmark"])
         spark = get_session(settings)
@@ -71,9 +122,7 @@ def main() -> None:
         progress = Progress("elasticity")
         result = run_job(entry("elasticity").job(), settings, spark=spark, progress=progress)
         print(f"status {result.status}; seconds a part: { {k: round(v) for k, v in progress.seconds.items()} }")
-        for name, (said, near) in SAID.items():
-            verdict = "reached" if abs(result.metrics[name] - said) <= near else "missed"
-            print(f"  {name:32} {result.metrics[name]:>12.4f}   said {said:>10}: {verdict}")
+        verdicts(result.metrics)
         for name in sorted(set(result.metrics) - set(SAID)):
             print(f"  {name:32} {result.metrics[name]:>12.4f}")
         told = spark.read.format("delta").load(f"{lake.root}/gold/elasticity_estimates")

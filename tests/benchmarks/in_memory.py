@@ -45,6 +45,12 @@ def shrunk_of(net: pd.DataFrame, columns: Sequence[str], *, rounds: int = 500) -
     return pd.concat(parts, ignore_index=True)
 
 
+def cells_of(some: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Moments of the cells (store, period) of one category, as Spark hands them over."""
+    cells = _moments(some, ["store_id", "period"], list(columns))
+    return cells.assign(level="category", member=some["category"].iloc[0])
+
+
 def _moments(rows: pd.DataFrame, keys: list[str], columns: list[str]) -> pd.DataFrame:
     codes = rows.groupby(keys, sort=True).ngroup().to_numpy()
     values = rows[columns].to_numpy()
