@@ -105,7 +105,8 @@ def in_memory() -> None:
     ols, iv = found.loc[("ols", "price")], found.loc[("iv", "price")]
     verdicts({
         "pooled_rows": ols["n_obs"], "pooled_elasticity": ols["estimate"],
-        "pooled_std_error_store": ols["std_error_store"], "pooled_std_error_two_way": ols["std_error"], "iv_elasticity": iv["estimate"],
+        "pooled_std_error_store": ols["std_error_store"], "pooled_std_error_two_way": ols["std_error"],
+        "iv_elasticity": iv["estimate"],
         "iv_std_error_two_way": iv["std_error"], "iv_first_stage_f": iv["first_stage_f"],
         "lags_rows": lags.loc["price", "n_obs"], "lags_same_period_elasticity": lags.loc["price", "estimate"],
         "lags_long_run_elasticity": lags.loc["long_run", "estimate"],
