@@ -44,6 +44,11 @@ JOBS: dict[str, Entry] = {
     "recommend": Entry(
         "retail_spark.recommend", "product lists for every customer", ("ndcg_at_10", "ndcg_at_10_discover")
     ),
+    "elasticity": Entry(
+        "retail_spark.elasticity",
+        "what prices do to units, and the prices that follow",
+        ("pooled_elasticity", "pooled_std_error_two_way", "rmse", "rmse_no_price"),
+    ),
     "supplier_risk": Entry(
         "retail_spark.suppliers", "who will be late, how sure that is, and why", ("auc", "brier", "average_precision")
     ),

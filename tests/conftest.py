@@ -21,7 +21,8 @@ hypothesis_settings.load_profile("house")
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 DEAREST = (
     "test_same_twice", "test_equals_local", "test_recommend", "test_life_of_a_run", "test_kill", "test_incremental",
-    "test_mappings", "test_connect", "test_writers", "test_increments", "test_job", "test_supplier_risk",
+    "test_mappings", "test_elasticity", "test_connect", "test_writers", "test_increments", "test_job",
+    "test_supplier_risk",
 )  # fmt: skip
 """Files that take minutes, the longest first: begun early, no process is left alone with one at the end."""
 

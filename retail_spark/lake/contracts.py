@@ -86,6 +86,8 @@ class Contract:
     dated_by: str | None = None
     """SQL expression whose latest value is the default as_of of a job that the table drives; empty: known_by."""
     snapshot: bool = False
+    sound_statuses: tuple[str, ...] = ()
+    """Values of `status` beside ok that are findings, not failures: they do not count for run.max_failed_share."""
     change_feed: bool = False
     """Delta's change feed, for jobs that ask what was added since their last run."""
 
@@ -161,6 +163,7 @@ def snapshot(
     key: tuple[str, ...],
     columns: tuple[Column, ...],
     checks: tuple[tuple[str, str], ...] = (),
+    sound_statuses: tuple[str, ...] = (),
 ) -> Contract:
     """A gold table whose rows belong to an as_of date: adds as_of, run_id and model_version."""
     return Contract(
@@ -172,4 +175,5 @@ def snapshot(
         checks=checks,
         known_by="as_of",
         snapshot=True,
+        sound_statuses=sound_statuses,
     )

@@ -252,3 +252,38 @@ TRUTH = (
     TRUE_DELIVERIES,
     TRUE_BAD_ROWS,
 )
+
+RAW_MARKET_SALES = _raw(
+    "market_sales",
+    "One row per market, store, product and week with a sale: a market whose prices react to demand, and its twin.",
+    market="confounded or twin.",
+    store="Store.",
+    region="Region of the store.",
+    sku="Product.",
+    category="Category of the product.",
+    week_start="Monday.",
+    qty="Units.",
+    price="Price paid per unit.",
+    cost="Cost per unit.",
+)
+TRUE_MARKET_ELASTICITIES = _truth(
+    "market_elasticities",
+    "One row per ordered pair of products of a category of the market, own prices included.",
+    ("product_id", "other_product_id"),
+    Column("product_id", STRING, "Product whose units respond."),
+    Column("other_product_id", STRING, "Product whose price moves."),
+    Column("elasticity", DOUBLE, "Percent of units per percent of that price, the same in both markets."),
+)
+TRUE_MARKET_SCENARIOS = _truth(
+    "market_scenarios",
+    "One row per market, store, product and week.",
+    ("market", "store_id", "product_id", "week_start"),
+    Column("market", STRING, "confounded or twin."),
+    Column("store_id", STRING, "Store."),
+    Column("product_id", STRING, "Product."),
+    Column("week_start", DATE, "Monday."),
+    Column("mean_units", DOUBLE, "Mean demand at the price that was asked, units."),
+    Column("units_up", DOUBLE, "Mean demand with this product's price ten percent up, units."),
+)
+MARKET = (RAW_MARKET_SALES, TRUE_MARKET_ELASTICITIES, TRUE_MARKET_SCENARIOS)
+"""Written only where `synthetic.market` asks for it."""

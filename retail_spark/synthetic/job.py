@@ -18,6 +18,7 @@ from retail_spark.synthetic import (
     exports,
     exposures,
     faults,
+    market,
     shoppers,
     truths,
 )
@@ -38,7 +39,9 @@ def synthetic(run: Run, settings: JobSettings) -> Outcome:
         rows = faults.to_bad_rows(run.spark, contract, world=world, chance=chance)
         frames[contract] = frames[contract].unionByName(rows)
     frames[contracts.TRUE_BAD_ROWS] = faults.to_true_bad_rows(run.spark, world=world)
-    tables = {contract: _named(contract, frames[contract], settings.retailer) for contract in JOB.writes}
+    if settings.market:
+        frames |= markets(run, settings, chance)
+    tables = {contract: _named(contract, frame, settings.retailer) for contract, frame in frames.items()}
     with run.progress.step("sales", "making sales"):
         sales = run.stage("made_sales", tables[contracts.RAW_SALES])
     tables[contracts.RAW_SALES] = sales
@@ -95,6 +98,19 @@ def web(run: Run, products: DataFrame, customers: DataFrame, world: World, chanc
     }
 
 
+def markets(run: Run, settings: JobSettings, chance: Chance) -> Frames:
+    """The market whose prices react to demand, its twin, and the truth of both."""
+    size = market.MarketSize(settings.market_categories, settings.market_stores, settings.weeks)
+    start = World.of(settings).start_on
+    both = [market.to_market(run.spark, market=name, size=size, chance=chance) for name in market.MARKETS]
+    cells = run.stage("made_markets", both[0].unionByName(both[1]).transform(market.with_dates, start=start))
+    return {
+        contracts.RAW_MARKET_SALES: market.to_market_sales(cells),
+        contracts.TRUE_MARKET_ELASTICITIES: market.to_true_elasticities(run.spark, size=size, chance=chance),
+        contracts.TRUE_MARKET_SCENARIOS: cells,
+    }
+
+
 def purchasing(spark: SparkSession, world: World, chance: Chance) -> Frames:
     """Suppliers and their deliveries."""
     suppliers = deliveries.to_suppliers(spark, world=world, chance=chance)
@@ -111,4 +127,4 @@ def _named(contract: Contract, frame: DataFrame, retailer: str) -> DataFrame:
     return frame.withColumn("retailer", F.lit(retailer)).transform(contract.select)
 
 
-JOB = job("synthetic", settings=JobSettings, writes=(*contracts.RAW, *contracts.TRUTH))(synthetic)
+JOB = job("synthetic", settings=JobSettings, writes=(*contracts.RAW, *contracts.TRUTH, *contracts.MARKET))(synthetic)

@@ -35,6 +35,11 @@ class JobSettings(Section):
     exposures: int | None = _count("products shown to customers", "exposures")
     bad_rows: int | None = _count("bad rows of every kind", "rows", ge=0)
     demand: bool | None = setting(None, "write truth.demand, a row per store, product and day; empty: if tiny")
+    market: bool = setting(
+        False, "also make a market whose prices react to demand, and its twin: a truth for causal claims"
+    )
+    market_categories: int = setting(4, "categories of the market, six products in each", unit="categories", ge=1)
+    market_stores: int = setting(16, "stores of the market, in four regions", unit="stores", ge=4)
     tastes: int = setting(8, "latent tastes that drive what customers buy", unit="factors", ge=2, le=32)
     visit_cycle_days: int = setting(14, "days in which every customer has one shopping day", unit="days", ge=1)
     listed_share: float = setting(0.7, "share of products that a store lists", unit="share 0..1", gt=0, le=1)

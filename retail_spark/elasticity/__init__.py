@@ -1,0 +1,1 @@
+"""Price elasticity from moments, its standard errors, and the prices that follow from it."""

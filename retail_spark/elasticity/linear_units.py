@@ -1,0 +1,116 @@
+"""What store-products and products of log-log categories say of their elasticities, from moments by groupBy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import Window as W
+from pyspark.sql import functions as F
+
+from retail_spark.elasticity.frames import names_of
+from retail_spark.elasticity.least_squares import Array, solve_small
+from retail_spark.elasticity.moments import matrices, stacked, to_moments, within
+from retail_spark.elasticity.poisson import by_group
+from retail_spark.elasticity.shrinkage import design_effect, steadied
+from retail_spark.elasticity.transforms import UNIT
+
+UNIT_SCHEMA = "category string, store_id string, product_id string, squares array<double>, products array<double>"
+PRODUCT_SCHEMA = "category string, product_id string, rows bigint, means array<double>, precisions array<double>"
+
+
+def to_linear(rows: DataFrame, *, columns: Sequence[str]) -> tuple[DataFrame, DataFrame]:
+    """Units and products of log-log categories, from rows net of store-product and period effects."""
+    both = ("y", *columns)
+    size = len(both)
+    by_unit = to_moments(rows, keys=("category", *UNIT), columns=both)
+    by_week = to_moments(rows, keys=("category", "product_id", "period"), columns=both)
+    counts = by_unit.groupBy("category", "product_id").agg(F.count(F.lit(1)).alias("units"))
+
+    def products_of(weeks: pd.DataFrame) -> pd.DataFrame:
+        return products_from(weeks, size)
+
+    weeks = by_week.join(counts, on=["category", "product_id"], how="inner")
+    fitted = weeks.groupBy("category").applyInPandas(products_of, f"{PRODUCT_SCHEMA}, variance double")
+    serial = _serial(rows, fitted, columns=columns)
+    told = fitted.select("category", "product_id", "variance").join(serial, on=["category", "product_id"], how="left")
+
+    def units_of(moments: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for some in moments:
+            yield units_from(some, size)
+
+    units = by_unit.join(told, on=["category", "product_id"], how="inner").mapInPandas(units_of, UNIT_SCHEMA)
+    return units, fitted.drop("variance")
+
+
+def products_from(weeks: pd.DataFrame, size: int) -> pd.DataFrame:
+    """Pooled slopes of every product of a category, and their precision from scores clustered by period."""
+    weeks = weeks.sort_values(["product_id", "period"])
+    codes, names = pd.factorize(weeks["product_id"], sort=True)
+    moments = matrices(stacked(weeks["crossed"]), size)
+    total = by_group(moments, codes.astype(np.int64), len(names))
+    rows = np.bincount(codes, weeks["rows"].to_numpy())
+    small = solve_small(total[:, 1:, 1:], total[:, 1:, 0], share=0.0)
+    slopes = np.nan_to_num(small.values)
+    residual = np.concatenate([np.ones((len(names), 1)), -slopes], axis=1)
+    squares = np.einsum("jk,jkl,jl->j", residual, total, residual)
+    free = np.maximum(rows - weeks.groupby("product_id")["units"].first().to_numpy() - size, 1)
+    variance = np.maximum(squares / free, 1e-12)
+    scores = np.einsum("gkl,gl->gk", moments[:, 1:, :], residual[codes])
+    found = [precision_of(total[j, 1:, 1:], variance[j], scores[codes == j]) for j in range(len(names))]
+    return pd.DataFrame(
+        {
+            "category": weeks["category"].iloc[0],
+            "product_id": names,
+            "rows": rows,
+            "means": list(slopes),
+            "precisions": [precision.ravel() for precision in found],
+            "variance": variance,
+        }
+    )
+
+
+def precision_of(information: Array, variance: float, scores: Array) -> Array:
+    """Precision of slopes, zero for columns that do not vary; `scores` holds a row a period."""
+    diagonal = np.diag(information)
+    live = np.flatnonzero(diagonal > 1e-9 * max(float(diagonal.max()), 1e-300))
+    precision = np.zeros_like(information)
+    if not len(live):
+        return precision
+    inverse = np.linalg.pinv(information[np.ix_(live, live)], rcond=1e-9, hermitian=True)
+    periods = len(scores)
+    middle = scores[:, live].T @ scores[:, live] * periods / max(periods - 1, 1)
+    middle *= periods / max(periods - len(live) - 1, 1)
+    plain = variance * inverse
+    ridge = 1e-12 * np.eye(len(live))
+    covariance = steadied((inverse @ middle @ inverse)[None], (plain + ridge)[None])[0]
+    precision[np.ix_(live, live)] = np.linalg.pinv(covariance, rcond=1e-12, hermitian=True)
+    return precision
+
+
+def _serial(rows: DataFrame, products: DataFrame, *, columns: Sequence[str]) -> DataFrame:
+    """One row per (category, product_id): correlation of the residual with that of the period before."""
+    slopes = products.select("category", "product_id", "means")
+    explained = sum((F.col(name) * F.col("means")[at] for at, name in enumerate(columns)), F.lit(0.0))
+    joined = rows.join(F.broadcast(slopes), on=["category", "product_id"], how="inner")
+    residual = joined.select("category", *UNIT, "period", (F.col("y") - explained).alias("e"))
+    before = F.max("e").over(W.partitionBy(*UNIT).orderBy("period").rangeBetween(-1, -1))
+    pairs = residual.withColumn("before", before)
+    return pairs.groupBy("category", "product_id").agg(
+        F.try_divide(F.avg(F.col("e") * F.col("before")), F.avg(F.col("e") * F.col("e"))).alias("serial")
+    )
+
+
+def units_from(some: pd.DataFrame, size: int) -> pd.DataFrame:
+    """Moments around the unit's own means, over the residual variance of its product and the design effect."""
+    counts = some["rows"].to_numpy(dtype=np.float64)
+    if some.empty:
+        return pd.DataFrame(columns=names_of(UNIT_SCHEMA))
+    moments = within(matrices(stacked(some["crossed"]), size), stacked(some["sums"]), counts)
+    effect: Array = design_effect(some["serial"].to_numpy(dtype=np.float64))
+    by = some["variance"].to_numpy(dtype=np.float64) * effect
+    squares = moments[:, 1:, 1:] / by[:, None, None]
+    heard = moments[:, 1:, 0] / by[:, None]
+    return some[["category", *UNIT]].assign(squares=[m.ravel() for m in squares], products=list(heard))

@@ -1,0 +1,99 @@
+"""Poisson pseudo maximum likelihood with store-product and period effects, for units that are mostly zero or one.
+
+    E[units] = exp(a(store-product) + d(period) + x'b(group))
+
+Zero sales stay in, and the slopes are consistent for the conditional mean whatever the distribution of units
+(Gourieroux, Monfort and Trognon 1984; Santos Silva and Tenreyro 2006). Many groups with slopes of their own are fitted
+at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+
+_LARGEST = 25.0
+"""A slope beyond this is separation: no finite one fits."""
+_ALTERNATIONS = 4
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Rows of the panel: units, columns (price first), and the codes from 0 of unit, period and slope group."""
+
+    y: Array
+    x: Array
+    unit: Codes
+    period: Codes
+    group: Codes
+
+
+@dataclass(frozen=True)
+class PoissonFit:
+    """Slopes by group (groups, K); residual y - mu and the columns net of both effects, by row; and X'WX by group."""
+
+    slopes: Array
+    mean: Array
+    net: Array
+    information: Array
+    converged: bool
+
+
+def fit_poisson(panel: Panel, *, rounds: int, tolerance: float = 1e-7) -> PoissonFit:
+    """Newton steps for the slopes on columns net of both effects, and the effects in closed form between them.
+
+    Units without a sale have no effect and must be left out before.
+    """
+    groups, size = int(panel.group.max()) + 1, panel.x.shape[1]
+    slopes, change = np.zeros((groups, size)), np.inf
+    d = np.zeros(int(panel.period.max()) + 1)
+    net = panel.x.copy()
+    mean, information = np.zeros_like(panel.y), np.zeros((groups, size, size))
+    sold_unit = np.bincount(panel.unit, panel.y)
+    sold_period = np.bincount(panel.period, panel.y)
+    for _ in range(rounds):
+        index = np.exp(np.clip(np.einsum("nk,nk->n", panel.x, slopes[panel.group]), -30, 30))
+        for _ in range(_ALTERNATIONS):
+            shifted = index * np.exp(d[panel.period])
+            a = sold_unit / np.maximum(np.bincount(panel.unit, shifted), 1e-300)
+            level = index * a[panel.unit]
+            d = np.log(np.maximum(sold_period, 1e-12) / np.maximum(np.bincount(panel.period, level), 1e-300))
+        mean = level * np.exp(d[panel.period])
+        net = net_of(net, mean, panel, alternations=_ALTERNATIONS)
+        information = by_group(net[:, :, None] * net[:, None, :] * mean[:, None, None], panel.group, groups)
+        score = by_group(net * (panel.y - mean)[:, None], panel.group, groups)
+        step = np.einsum("gkl,gl->gk", np.linalg.pinv(information, rcond=1e-9, hermitian=True), score)
+        slopes = np.clip(slopes + np.clip(step, -1.0, 1.0), -_LARGEST, _LARGEST)
+        change = float(np.abs(step).max())
+        if change < tolerance:
+            break
+    return PoissonFit(slopes, mean, net, information, change < tolerance)
+
+
+def net_of(columns: Array, weights: Array, panel: Panel, *, alternations: int) -> Array:
+    """The columns less their weighted means by unit and by period, in turn."""
+    net = columns
+    per_unit = np.maximum(np.bincount(panel.unit, weights), 1e-300)
+    per_period = np.maximum(np.bincount(panel.period, weights), 1e-300)
+    for _ in range(alternations):
+        net = net - _means(net, weights, panel.period, per_period)[panel.period]
+        net = net - _means(net, weights, panel.unit, per_unit)[panel.unit]
+    return net
+
+
+def _means(columns: Array, weights: Array, codes: Codes, total: Array) -> Array:
+    sums = [np.bincount(codes, columns[:, k] * weights, minlength=len(total)) for k in range(columns.shape[1])]
+    return np.stack(sums, axis=1) / total[:, None]
+
+
+def by_group(values: Array, codes: Codes, groups: int) -> Array:
+    """Sums of the rows of each group, whatever their shape."""
+    flat = values.reshape(len(values), -1)
+    sums = [np.bincount(codes, flat[:, k], minlength=groups) for k in range(flat.shape[1])]
+    found: Array = np.stack(sums, axis=1).astype(np.float64).reshape(groups, *values.shape[1:])
+    return found

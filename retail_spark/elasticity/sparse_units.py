@@ -1,0 +1,153 @@
+"""What store-products and products of sparse categories say of their elasticities, from Poisson fits with the zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from retail_spark.elasticity.frames import fitted_to, names_of
+from retail_spark.elasticity.least_squares import PRICE, Array, Codes, Fit, clustered_by
+from retail_spark.elasticity.linear_units import UNIT_SCHEMA, precision_of
+from retail_spark.elasticity.poisson import Panel, PoissonFit, by_group, fit_poisson
+from retail_spark.elasticity.pooled import ESTIMATE_SCHEMA, estimate_row, framed
+from retail_spark.elasticity.settings import JobSettings
+from retail_spark.elasticity.shrinkage import design_effect
+from retail_spark.elasticity.transforms import UNIT
+
+
+@dataclass(frozen=True)
+class SparseFit:
+    """A Poisson fit of one group of products, with what each row belongs to."""
+
+    rows: pd.DataFrame
+    panel: Panel
+    fit: PoissonFit
+    columns: tuple[str, ...]
+
+
+def poisson_of(rows: pd.DataFrame, *, columns: Sequence[str], rounds: int, pooled: bool) -> SparseFit | None:
+    """The fit by product, or of all together; None where nothing was sold. Units without a sale drop out."""
+    rows = rows.sort_values(["product_id", "store_id", "period"])
+    sold = rows.groupby(list(UNIT))["units"].transform("sum") > 0
+    rows = rows[sold].reset_index(drop=True)
+    if rows.empty:
+        return None
+    unit = rows.groupby(list(UNIT), sort=False).ngroup().to_numpy().astype(np.int64)
+    period = pd.factorize(rows["period"], sort=True)[0].astype(np.int64)
+    product = pd.factorize(rows["product_id"], sort=True)[0].astype(np.int64)
+    panel = Panel(
+        rows["units"].to_numpy(dtype=np.float64),
+        rows[list(columns)].to_numpy(dtype=np.float64),
+        unit,
+        period,
+        np.zeros_like(product) if pooled else product,
+    )
+    return SparseFit(rows, panel, fit_poisson(panel, rounds=rounds), tuple(columns))
+
+
+def to_sparse(rows: DataFrame, *, columns: Sequence[str], settings: JobSettings) -> tuple[DataFrame, DataFrame]:
+    """Units and products of sparse categories, from the Poisson fit of each (category, bucket)."""
+    both = "what string, " + UNIT_SCHEMA + ", rows bigint, means array<double>, precisions array<double>"
+
+    def finish(some: pd.DataFrame) -> pd.DataFrame:
+        found = poisson_of(some, columns=columns, rounds=settings.poisson_rounds, pooled=False)
+        if found is None:
+            return pd.DataFrame(columns=names_of(both))
+        units, products = _sparse_frames(found)
+        return fitted_to(pd.concat([units.assign(what="unit"), products.assign(what="product")]), both)
+
+    needed = ["category", "bucket", *UNIT, "period", "units", *columns]
+    fitted = rows.select(*needed).groupBy("category", "bucket").applyInPandas(finish, both)
+    units = fitted.where("what = 'unit'").select("category", *UNIT, "squares", "products")
+    products = fitted.where("what = 'product'").select("category", "product_id", "rows", "means", "precisions")
+    return units, products
+
+
+def _sparse_frames(found: SparseFit) -> tuple[pd.DataFrame, pd.DataFrame]:
+    panel, fit, rows = found.panel, found.fit, found.rows
+    groups = len(fit.slopes)
+    residual = panel.y - fit.mean
+    pearson = residual / np.sqrt(np.maximum(fit.mean, 1e-9))
+    sizes = np.bincount(panel.group, minlength=groups)
+    per_product = np.array([len(np.unique(panel.unit[panel.group == g])) for g in range(groups)])
+    free = np.maximum(sizes - per_product - panel.x.shape[1], 1)
+    variance = np.maximum(np.bincount(panel.group, pearson**2, minlength=groups) / free, 0.2)
+    follows = np.r_[False, (panel.unit[1:] == panel.unit[:-1])]
+    follows &= np.r_[False, np.diff(rows["period"].to_numpy()) == 1]
+    pairs = np.where(follows, pearson * np.r_[0.0, pearson[:-1]], 0.0)
+    near = np.bincount(panel.group, pairs, minlength=groups) / np.maximum(np.bincount(panel.group, follows, groups), 1)
+    effect = design_effect(near / np.maximum(np.bincount(panel.group, pearson**2, groups) / sizes, 1e-12))
+    scores = fit.net * residual[:, None]
+    precisions: list[Array] = [
+        precision_of(fit.information[g], variance[g], _sums(scores[panel.group == g], panel.period[panel.group == g]))
+        for g in range(groups)
+    ]
+    first = np.unique(panel.unit, return_index=True)[1]
+    of_unit = panel.group[first]
+    units = len(first)
+    squares = by_group(fit.net[:, :, None] * fit.net[:, None, :] * fit.mean[:, None, None], panel.unit, units)
+    products = np.einsum("ukl,ul->uk", squares, fit.slopes[of_unit]) + by_group(scores, panel.unit, units)
+    by = (variance * effect)[of_unit]
+    unit_rows = rows.loc[first, ["category", *UNIT]].assign(
+        squares=_flat(squares / by[:, None, None]), products=list(products / by[:, None])
+    )
+    product_first = np.unique(panel.group, return_index=True)[1]
+    product_rows = rows.loc[product_first, ["category", "product_id"]].assign(
+        rows=sizes, means=list(fit.slopes), precisions=_flat(precisions)
+    )
+    return unit_rows, product_rows
+
+
+def _flat(matrices: Sequence[Array] | Array) -> list[Any]:
+    return [np.asarray(matrix).ravel() for matrix in matrices]
+
+
+def _sums(values: Array, codes: Codes) -> Array:
+    """Sums by code, only of the codes that are there."""
+    _, place = np.unique(codes, return_inverse=True)
+    return by_group(values, place.astype(np.int64), int(place.max()) + 1)
+
+
+def to_sparse_pooled(rows: DataFrame, *, columns: Sequence[str], settings: JobSettings) -> DataFrame:
+    """Rows of gold.elasticity_estimates: poisson, one fit a category, errors clustered by store and period.
+
+    Of a category that is cut into buckets the first speaks for all.
+    """
+
+    def finish(some: pd.DataFrame) -> pd.DataFrame:
+        return poisson_estimates(some, columns=columns, rounds=settings.poisson_rounds)
+
+    needed = ["category", *UNIT, "period", "units", *columns]
+    first = rows.where(F.col("bucket") == 0).select(*needed)
+    return first.groupBy("category").applyInPandas(finish, ESTIMATE_SCHEMA)
+
+
+def poisson_estimates(some: pd.DataFrame, *, columns: Sequence[str], rounds: int) -> pd.DataFrame:
+    """The pooled Poisson slopes of one category."""
+    member, n = str(some["category"].iloc[0]), len(some)
+    live = [name for name in columns if some[name].to_numpy().std() > 1e-9]
+    found = poisson_of(some, columns=live, rounds=rounds, pooled=True) if PRICE in live else None
+    told: dict[str, Any] = {"level": "category", "member": member, "estimator": "poisson", "n_obs": n}
+    if found is None:
+        return framed([estimate_row(**told, term=PRICE, value=None, status="no_price_variation")])
+    fit = _as_fit(found)
+    return framed(
+        estimate_row(**told, term=term, value=fit.of(fit.unit(term)), reach=fit.reach, is_default=True)
+        for term in fit.terms
+    )
+
+
+def _as_fit(found: SparseFit) -> Fit:
+    rows, fit = found.rows, found.fit
+    bread = np.linalg.pinv(fit.information[0], rcond=1e-9, hermitian=True)
+    stores = pd.factorize(rows["store_id"])[0].astype(np.int64)
+    scores = fit.net * (found.panel.y - fit.mean)[:, None]
+    middle, by_store, fewest = clustered_by(scores, stores, found.panel.period)
+    two_way, one_way = bread @ middle @ bread, bread @ by_store @ bread
+    return Fit(found.columns, fit.slopes[0], two_way, one_way, np.zeros(0), fewest)
