@@ -69,7 +69,7 @@ def _local(name: str, panel: Panel, *, cuts: Sequence[int], recipe: Recipe) -> A
     if base == "svd_seasonal":
         found = svd_seasonal(
             y, products=pd.factorize(panel.keys["product_id"])[0], clock=recipe.clock, end=panel.end, cuts=cuts,
-            reach=recipe.reach, rank=recipe.svd_rank, growth_share=recipe.growth_share, with_easter=recipe.easter,
+            reach=recipe.reach, ranks=recipe.svd_ranks, growth_share=recipe.growth_share, with_easter=recipe.easter,
         )  # fmt: skip
     elif base in SEARCHED:
         found = searched(base, y, cuts=cuts, reach=recipe.reach, season=recipe.year)

@@ -122,7 +122,7 @@ def parameters(recipe: Recipe, *, seed: int) -> Mapping[str, object]:
         "min_child_weight": recipe.min_child_weight,
         "reg_lambda": recipe.reg_lambda,
         "tree_method": "hist",
-        "max_bin": 128,
+        "max_bin": 64,
         "seed": seed,
     }
 

@@ -13,8 +13,9 @@ from retail_spark.forecast.panel import Array
 from retail_spark.forecast.recipe import FALLBACK, GLOBAL, ZERO, Recipe
 
 Prior = Mapping[str, Mapping[str, float]]
-"""Class -> candidate -> mean score over the series of the class."""
+"""Class -> candidate -> mean logarithm of the scores of the class: a mean of ratios is ruled by its worst series."""
 TIE = 1e-9
+_LEAST = 1e-3
 QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -31,7 +32,8 @@ class Scores:
     """(N,): known periods."""
 
     def of(self, name: str) -> Array:
-        return self.pinball if name == "pinball" else self.rmsse
+        """Logarithms of the scores to choose by."""
+        return np.log(np.maximum(self.pinball if name == "pinball" else self.rmsse, _LEAST))
 
 
 def score(tried: Tried, *, windows: range) -> Scores:

@@ -125,7 +125,7 @@ def to_tried(packed: DataFrame, *, frame: Frame, boosters: Sequence[Booster]) ->
 
 
 def to_priors(tried: DataFrame, *, frame: Frame) -> dict[str, Prior]:
-    """Span -> class -> candidate -> mean score; a few dozen numbers."""
+    """Span -> class -> candidate -> mean log score; a few dozen numbers."""
     sums = mapped(tried, lambda batch: prior_sums(batch, frame), _SUMS)
     totals = sums.groupBy("span", "demand_class", "model").agg(
         _exact(F.col("total")).alias("total"), F.sum("series").alias("series")

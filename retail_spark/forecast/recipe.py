@@ -44,7 +44,7 @@ class Recipe:
     new_periods: int
     dead_periods: int
     growth_share: float
-    svd_rank: int
+    svd_ranks: tuple[int, ...]
     easter: bool
     objective: str
     weight_power: float

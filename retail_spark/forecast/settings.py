@@ -59,7 +59,7 @@ class JobSettings(Section):
         0.5, "bias in the backtest from which a candidate is left out while another is within it", unit="share", gt=0
     )
     prior_points: float = setting(
-        24.0, "known periods that the scores of the class count beside a series' own", unit="periods", ge=0
+        48.0, "known periods that the scores of the class count beside a series' own", unit="periods", ge=0
     )
     own_residuals: int = setting(
         20, "windows from which a series' intervals rest on its own errors, not on its class's", unit="windows", ge=10
@@ -68,7 +68,9 @@ class JobSettings(Section):
     dead_periods: int = setting(26, "periods without a sale after which a series is dead", unit="periods", ge=1)
     closed_periods: int = setting(4, "periods without any sale after which a store is closed", unit="periods", ge=1)
     growth_share: float = setting(0.5, "svd_seasonal: power of a year's growth that is carried on", ge=0, le=1)
-    svd_rank: int = setting(8, "svd_seasonal: components kept of a product's stores; 0: all", ge=0)
+    svd_ranks: tuple[int, ...] = setting(
+        (0, 2, 4, 8, 16), "svd_seasonal: components kept of a product's stores, averaged over; 0: all"
+    )
     easter: bool = setting(True, "Easter moves the weeks before it, and is a feature")
 
     global_model: bool = setting(True, "one booster over all series; serves new products, too (needs xgboost)")

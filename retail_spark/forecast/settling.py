@@ -93,7 +93,7 @@ def _block(column: pd.Series, *shape: int) -> Array:
 
 
 def prior_sums(rows: pd.DataFrame, frame: Frame) -> pd.DataFrame:
-    """Sums and counts of scores by (span, class, candidate); span is `early` (without the last window) or `all`."""
+    """Sums and counts of log scores by (span, class, candidate); span is `early` (without the last window) or `all`."""
     tried, parts = _tried(rows, frame), []
     for span, windows in _spans(frame).items():
         own = score(tried, windows=windows).of(frame.recipe.select_by)
@@ -109,7 +109,7 @@ def _spans(frame: Frame) -> dict[str, range]:
 
 
 def priors_of(sums: pd.DataFrame) -> dict[str, Prior]:
-    """Span -> class -> candidate -> mean score; what a class does not tell is the mean of all."""
+    """Span -> class -> candidate -> mean log score; what a class does not tell is the mean of all."""
     found: dict[str, dict[str, dict[str, float]]] = {"early": {}, "all": {}}
     for keys in (["span", "demand_class", "model"], ["span", "model"]):
         whole = sums.groupby(keys)[["total", "series"]].sum().reset_index()
@@ -150,6 +150,22 @@ def chosen_rows(rows: pd.DataFrame, frame: Frame, priors: Mapping[str, Prior]) -
     for name in _FIGURES:
         found[name] = list(getattr(scores["all"], name))
     return pd.DataFrame(found)
+
+
+def pools_of(rows: pd.DataFrame, frame: Frame, *, span: str, fewest: int) -> Pools:
+    """Quantiles of past errors by class and step, and by step alone; a class with fewer errors is NaN."""
+    usable = rows[rows["status"] == "ok"]
+    windows = frame.windows - (span == "early")
+    errors = _block(usable[f"errors_{span}"], len(usable), windows, frame.recipe.horizon)
+    found = {}
+    for name in (ALL, *sorted(set(usable["demand_class"]))):
+        part = errors if name == ALL else errors[(usable["demand_class"] == name).to_numpy()]
+        by_step = part.reshape(-1, frame.recipe.horizon)
+        known = [values[~np.isnan(values)] for values in by_step.T]
+        found[name] = np.array(
+            [np.quantile(v, SHARES) if len(v) >= max(fewest, 1) else np.full(len(SHARES), np.nan) for v in known]
+        )
+    return found
 
 
 def quantiles(rows: pd.DataFrame, frame: Frame, pools: Pools, *, span: str) -> Array:

@@ -1,7 +1,8 @@
 """The model `svd_seasonal`: last year again, noise taken out across the stores of a product, holidays in their place.
 
 The idea is that of the winner of the Walmart store sales competition of 2014: a product's stores by weeks is a matrix
-of low rank, and what its first components leave is noise. The week a year ago is not the same days: the value is drawn
+of low rank, and what its first components leave is noise; how many to keep is averaged over. The week a year ago is
+not the same days: the value is drawn
 between the two weeks that hold them. Growth of late is carried on in part.
 """
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from retail_spark.forecast.panel import Array, Ints
 from retail_spark.forecast.periods import Clock, easter
 
-_RECENT = 26  # weeks
+_RECENT = 13  # weeks
 
 
 def svd_seasonal(
@@ -27,16 +28,19 @@ def svd_seasonal(
     end: int,
     cuts: Sequence[int],
     reach: int,
-    rank: int,
+    ranks: Sequence[int],
     growth_share: float,
     with_easter: bool,
 ) -> Array:
-    """(cuts, N, reach); NaN for a series that does not know a year. `products` numbers the product of each series."""
+    """(cuts, N, reach); NaN for a series that does not know a year. `products` numbers the product of each series.
+
+    Rank 0 keeps all. `growth_share` is the power of a year's growth that is carried on.
+    """
     answers = []
     for cut in cuts:
         weights = year_before(clock, end=end, periods=y.shape[1], cut=cut, reach=reach, with_easter=with_easter)
         known = y[:, :cut]
-        smooth = _smoothed(known, products=products, rank=rank)
+        smooth = np.mean([_smoothed(known, products=products, rank=rank) for rank in ranks], axis=0)
         before = _weighted(smooth, weights)
         answers.append(before * _growth(known, clock=clock, share=growth_share)[:, None])
     return np.stack(answers)

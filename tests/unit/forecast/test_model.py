@@ -76,7 +76,7 @@ def test_last_year_comes_again_with_its_growth() -> None:
     year = 50 + 20 * np.sin(2 * np.pi * weeks / 52.18)
     y = np.vstack([year * (1 + 0.2 * (weeks >= 52)), year])
     found = svd_seasonal(
-        y, products=np.array([0, 0]), clock=clock, end=2900, cuts=[104], reach=4, rank=0, growth_share=1.0,
+        y, products=np.array([0, 0]), clock=clock, end=2900, cuts=[104], reach=4, ranks=(0,), growth_share=1.0,
         with_easter=False,
     )[0]  # fmt: skip
     expected = 50 + 20 * np.sin(2 * np.pi * np.arange(104, 108) / 52.18)
