@@ -68,7 +68,7 @@ def reconciled_rows(rows: pd.DataFrame, *, levels: list[str]) -> pd.DataFrame:
     above = rows[rows["level"] != ""].set_index(["level", "member"])[["mean", "variance"]]
     told = above.reindex(pd.MultiIndex.from_tuples(names)).to_numpy()
     has_say = np.isfinite(told).all(axis=1)
-    base, spread = bottom["mean"].to_numpy(), np.maximum(bottom["variance"].to_numpy(), 1e-9)
+    base, spread = bottom["mean"].to_numpy(), bottom["variance"].to_numpy()
     moved = base
     if has_say.any():
         spread_above = np.maximum(told[has_say, 1], 1e-9)

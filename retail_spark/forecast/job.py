@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+from matplotlib.figure import Figure
+
 from retail_spark.canonical import CALENDAR, INVENTORY, PLANNED_PRICES, PRODUCTS, SALES, STORES
 from retail_spark.forecast.contracts import FORECAST_ACCURACY, FORECAST_LEVELS, FORECASTS
 from retail_spark.forecast.evaluate import gate_of
-from retail_spark.forecast.figures import added_figure
-from retail_spark.forecast.levels import to_levels
-from retail_spark.forecast.making import Made, baseline_of, example_of, make
+from retail_spark.forecast.figures import added_figure, coverage_figure, series_figure
+from retail_spark.forecast.levels import to_level_errors, to_levels
+from retail_spark.forecast.making import Made, baseline_of, example_of, make, reconciled
 from retail_spark.forecast.packing import Policy, to_candidate
 from retail_spark.forecast.recipe import Recipe
 from retail_spark.forecast.settings import JobSettings
+from retail_spark.forecast.settling import coverage_by_step, examples
 from retail_spark.lake.writers import Write, replace_slice
 from retail_spark.registry.gates import Gate, Verdict
 from retail_spark.registry.models import Candidate
 from retail_spark.run import Job, Outcome, Run, job
+
+_DRAWN = 500
 
 
 def forecast(run: Run, settings: JobSettings) -> Outcome:
@@ -51,11 +56,9 @@ def forecast(run: Run, settings: JobSettings) -> Outcome:
 
     return Outcome(
         tables=tables,
-        metrics={**made.measured.metrics(), **shown},
+        metrics={**made.measured.metrics(), **_level_metrics(made, settings), **shown},
         model=_candidate(made, gate),
-        figures={
-            "value_added.png": added_figure({str(k): float(v) for k, v in made.measured.fva_by_category().items()})
-        },
+        figures=_figures(made),
     )
 
 
@@ -67,6 +70,23 @@ JOB: Job = job(
     writes=(FORECASTS, FORECAST_LEVELS, FORECAST_ACCURACY),
     learns=True,
 )(forecast)
+
+
+def _level_metrics(made: Made, settings: JobSettings) -> dict[str, float]:
+    """wape_product, wape_total, ...: of the sums of each level, in the held-out window."""
+    rows = to_level_errors(made.chosen, levels=settings.levels).collect()  # one row a level
+    return {f"wape_{row['level']}": float(row["wape"]) for row in rows if row["wape"] is not None}
+
+
+def _figures(made: Made) -> dict[str, Figure]:
+    """Drawn from a few hundred series that their hash picks."""
+    rows = made.sample(_DRAWN)
+    added = {str(category): float(value) for category, value in made.measured.fva_by_category().items()}
+    return {
+        "series.png": series_figure(examples(rows, made.frame)),
+        "coverage.png": coverage_figure(coverage_by_step(rows, made.frame, made.early_pools)),
+        "value_added.png": added_figure(added),
+    }
 
 
 def _champion_recipe(run: Run) -> Recipe | None:
@@ -82,8 +102,11 @@ def _candidate(made: Made, gate: Gate) -> Candidate:
 
 
 def _tables(run: Run, settings: JobSettings, made: Made) -> tuple[Write, ...]:
-    rows = run.stage("forecasts", made.forecasts())
-    levels = to_levels(rows, made.chosen, frame=made.frame, levels=settings.levels, model=settings.reconcile)
+    rows = made.forecasts()
+    if settings.reconcile == "mint":
+        rows = reconciled(run, settings, made, rows)
+    rows = run.stage("forecasts", rows)
+    levels = to_levels(rows, made.chosen, levels=settings.levels, model=settings.reconcile)
     return (
         replace_slice(FORECASTS, rows.transform(FORECASTS.select)),
         replace_slice(FORECAST_LEVELS, levels.transform(FORECAST_LEVELS.select)),

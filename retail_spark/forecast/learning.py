@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, GroupedData
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -61,6 +61,11 @@ def codes_of(packed: DataFrame, *, most: int) -> Codes:
     return found
 
 
+def by_bucket(packed: DataFrame, *, frame: Frame) -> GroupedData:
+    """Groups by bucket, spread by an explicit repartition: adaptive execution would put small ones into one task."""
+    return packed.repartition(frame.buckets, "bucket").groupBy("bucket")
+
+
 def to_lessons(packed: DataFrame, *, frame: Frame) -> DataFrame:
     """One row per series, period and lead to learn from."""
 
@@ -71,7 +76,7 @@ def to_lessons(packed: DataFrame, *, frame: Frame) -> DataFrame:
         numbers = {name: getattr(found, name) for name in ("target", "lead", "ratio", "weight")}
         return rows.assign(**numbers, x=list(found.x.astype(np.float32)))
 
-    return packed.groupBy("bucket").applyInPandas(teach, LESSONS)
+    return by_bucket(packed, frame=frame).applyInPandas(teach, LESSONS)
 
 
 def train(rows: DataFrame, *, cut: int, frame: Frame, seed: int) -> Booster | None:
@@ -121,7 +126,7 @@ def to_tried(packed: DataFrame, *, frame: Frame, boosters: Sequence[Booster]) ->
     def attempt(batch: pd.DataFrame) -> pd.DataFrame:
         return tried_rows(batch, frame, boosters)[TRIED.names]
 
-    return packed.groupBy("bucket").applyInPandas(attempt, TRIED)
+    return by_bucket(packed, frame=frame).applyInPandas(attempt, TRIED)
 
 
 def to_priors(tried: DataFrame, *, frame: Frame) -> dict[str, Prior]:

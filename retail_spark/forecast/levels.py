@@ -8,9 +8,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.forecast.contracts import QUANTILES
-from retail_spark.forecast.settling import SHARES, Frame
-
-_BY_SUM = "bottom_up"
+from retail_spark.forecast.settling import SHARES
 
 
 def with_members(rows: DataFrame, *, levels: Sequence[str]) -> DataFrame:
@@ -26,11 +24,11 @@ def member_of(level: str) -> Column:
     return whole[level] if level in whole else F.col(ids[level])
 
 
-def to_levels(forecasts: DataFrame, chosen: DataFrame, *, frame: Frame, levels: Sequence[str], model: str) -> DataFrame:
+def to_levels(forecasts: DataFrame, chosen: DataFrame, *, levels: Sequence[str], model: str) -> DataFrame:
     """One row per level, member and period ahead: mean is the sum of the forecasts below it."""
     sums = forecasts.transform(with_members, levels=levels).groupBy("level", "member", "date", "step")
     means = sums.agg(F.sum("mean").alias("mean"))
-    spread = to_spread(chosen, frame=frame, levels=levels)
+    spread = to_spread(chosen, levels=levels)
     joined = means.join(F.broadcast(spread), "level", how="left")  # many to one: a row a level
     no_error = F.array(*(F.lit(0.0) for _ in SHARES))
     error = F.coalesce("q", no_error)
@@ -39,14 +37,26 @@ def to_levels(forecasts: DataFrame, chosen: DataFrame, *, frame: Frame, levels: 
     return rows.withColumns({"status": F.lit("ok"), "error": F.lit(None).cast("string")}).drop("q")
 
 
-def to_spread(chosen: DataFrame, *, frame: Frame, levels: Sequence[str]) -> DataFrame:
+def to_level_errors(chosen: DataFrame, *, levels: Sequence[str]) -> DataFrame:
+    """One row per level: wape of its members' sums in the held-out window, of all that is known there."""
+    sums = _sums(chosen, "actual", "mean_early", levels=levels)
+    error = F.abs(F.col("actual") - F.col("foretold"))
+    return sums.groupBy("level").agg((F.sum(error) / F.sum("actual")).alias("wape"))
+
+
+def to_spread(chosen: DataFrame, *, levels: Sequence[str]) -> DataFrame:
     """One row per level: quantiles of what its members' sums erred in the backtest, as shares of what was foretold."""
-    long = chosen.select(
-        "store_id", "product_id", "category", "region", F.posexplode(F.arrays_zip("history", "backtest"))
-    ).select("store_id", "product_id", "category", "region", "pos", "col.*")
-    is_known = ~F.isnan("history") & F.col("history").isNotNull()
-    sums = long.where(is_known).transform(with_members, levels=levels).groupBy("level", "member", "pos")
-    ratios = sums.agg(F.sum("history").alias("actual"), F.sum("backtest").alias("foretold"))
+    sums = _sums(chosen, "history", "backtest", levels=levels)
     error = (F.col("actual") - F.col("foretold")) / F.col("foretold")
-    told = ratios.where(F.col("foretold") > 0).select("level", error.alias("error"))
+    told = sums.where(F.col("foretold") > 0).select("level", error.alias("error"))
     return told.groupBy("level").agg(F.percentile("error", F.array(*map(F.lit, SHARES))).alias("q"))
+
+
+def _sums(chosen: DataFrame, actual: str, foretold: str, *, levels: Sequence[str]) -> DataFrame:
+    """One row per level, member and place in the arrays: actual and foretold, where the actual is known."""
+    pair = F.transform(F.arrays_zip(actual, foretold), lambda p: F.struct(p[actual].alias("a"), p[foretold].alias("f")))
+    long = chosen.select("store_id", "product_id", "category", "region", F.posexplode(pair))
+    is_known = ~F.isnan("col.a") & F.col("col.a").isNotNull()
+    members = long.where(is_known).transform(with_members, levels=levels)
+    sums = members.groupBy("level", "member", "pos")
+    return sums.agg(F.sum("col.a").alias("actual"), F.sum("col.f").alias("foretold"))

@@ -15,6 +15,7 @@ from retail_spark.canonical import CALENDAR, INVENTORY, PLANNED_PRICES, PRODUCTS
 from retail_spark.errors import InputError, ServiceMissingError
 from retail_spark.forecast.boosting import Booster, smear_of
 from retail_spark.forecast.choosing import Prior
+from retail_spark.forecast.coherence import recipe_above, to_packed_above, to_reconciled
 from retail_spark.forecast.contracts import FORECAST_ACCURACY, FORECASTS
 from retail_spark.forecast.evaluate import BUCKETS, Measured
 from retail_spark.forecast.learning import (
@@ -69,6 +70,11 @@ class Made:
         total = sums.groupBy("bucket", "category").agg(*(F.sum(name).alias(name) for name in figures))
         return Measured(total.toPandas().sort_values(["bucket", "category"]).reset_index(drop=True))
 
+    def sample(self, size: int) -> pd.DataFrame:
+        """At most `size` series, picked by their hash."""
+        order = (F.xxhash64("store_id", "product_id"), "store_id", "product_id")
+        return self.chosen.where("status = 'ok'").orderBy(*order).limit(size).toPandas()  # bounded
+
     def forecasts(self) -> DataFrame:
         """One row per series and period ahead, with ATTRIBUTES."""
         names = ("status", "error", "date", "step", "mean", "p10", "p50", "p90", "lo_95", "hi_95", "model")
@@ -105,6 +111,18 @@ def make(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> Made:
     return Made(frame, packed, boosters, priors, chosen, pools, early)
 
 
+def reconciled(run: Run, settings: JobSettings, made: Made, rows: DataFrame) -> DataFrame:
+    """The forecasts, drawn together with what the levels above foretell by themselves."""
+    frame = replace(made.frame, recipe=recipe_above(made.frame.recipe))
+    with run.progress.step("levels"):
+        packed = to_packed_above(made.packed, levels=settings.levels, frame=frame, buckets=settings.buckets)
+        tried = run.stage("above_tried", to_tried(packed, frame=frame, boosters=()))
+        chosen = run.stage("above_chosen", to_chosen(tried, frame=frame, priors=to_priors(tried, frame=frame)))
+    return rows.transform(
+        to_reconciled, chosen=made.chosen, chosen_above=chosen, levels=settings.levels, frame=made.frame
+    )
+
+
 def baseline_of(recipe: Recipe) -> Recipe:
     """Seasonal naive alone."""
     return replace(recipe, models=(REFERENCE,), ensembles=(), global_model=False)
@@ -135,7 +153,7 @@ def prepare(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> tu
     )  # fmt: skip
     packed = run.stage(f"{name}_packed", packed)
     codes = codes_of(packed, most=settings.max_codes) if recipe.global_model else {}
-    return packed, Frame(recipe, end, count, _events(run, recipe), codes)
+    return packed, Frame(recipe, end, count, _events(run, recipe), codes, settings.buckets)
 
 
 def _events(run: Run, recipe: Recipe) -> tuple[int, ...]:

@@ -27,6 +27,8 @@ POLICY = "policy"
 SHARES = tuple(QUANTILES.values())
 Pools = Mapping[str, Array]
 """Class (ALL for every one) -> (horizon, SHARES) quantiles of errors, by the scale of the series; NaN: too few."""
+_BOUNDS = {"coverage_80": (1, 3), "coverage_95": (0, 4)}
+"""Interval -> places of its ends in SHARES."""
 _FIGURES = ("rmsse", "pinball", "bias", "wape")
 
 
@@ -39,6 +41,8 @@ class Frame:
     periods: int
     events: Sequence[int] = ()
     codes: Codes = field(default_factory=dict)
+    buckets: int = 8
+    """Groups of products, and Spark partitions they are spread over."""
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -248,10 +252,39 @@ def coverage(rows: pd.DataFrame, frame: Frame, pools: Pools) -> dict[str, Array]
     actual = _block(rows["actual"], len(rows), frame.recipe.horizon)
     known = ~np.isnan(actual)
     found = {}
-    for name, (low, high) in {"coverage_80": (1, 3), "coverage_95": (0, 4)}.items():
+    for name, (low, high) in _BOUNDS.items():
         inside = (known & (actual >= drawn[:, :, low]) & (actual <= drawn[:, :, high])).sum(axis=1)
         found[name] = np.where(known.any(axis=1), inside / np.maximum(known.sum(axis=1), 1), np.nan)
     return found
+
+
+def coverage_by_step(rows: pd.DataFrame, frame: Frame, pools: Pools) -> pd.DataFrame:
+    """Share of the last window inside the intervals that were drawn before it, by step."""
+    drawn = quantiles(rows, frame, pools, span="early")
+    actual = _block(rows["actual"], len(rows), frame.recipe.horizon)
+    known = (~np.isnan(actual)).sum(axis=0)
+    found: dict[str, Any] = {"step": list(frame.recipe.leads)}
+    for name, (low, high) in _BOUNDS.items():
+        inside = ((actual >= drawn[:, :, low]) & (actual <= drawn[:, :, high])).sum(axis=0)
+        found[name] = inside / np.maximum(known, 1)
+    return pd.DataFrame(found)
+
+
+def examples(rows: pd.DataFrame, frame: Frame) -> pd.DataFrame:
+    """The series foretold worst, typically and best in the last window: label, actual, foretold."""
+    actual = _block(rows["actual"], len(rows), frame.recipe.horizon)
+    foretold = _block(rows["mean_early"], len(rows), frame.recipe.horizon)
+    units = np.nansum(actual, axis=1)
+    wape = np.nansum(np.abs(actual - foretold), axis=1) / np.where(units > 0, units, np.inf)
+    order = np.flatnonzero(units > 0)[np.argsort(-wape[units > 0], kind="stable")]
+    places = [("worst", 0), ("typical", len(order) // 2), ("best", len(order) - 1)] if len(order) else []
+    told = []
+    for word, place in places:
+        n = int(order[place])
+        row = rows.iloc[n]
+        label = f"{word}: {row['store_id']} / {row['product_id']}, {row['model_early']}, WAPE {wape[n]:.0%}"
+        told.append({"label": label, "actual": actual[n], "foretold": foretold[n]})
+    return pd.DataFrame(told, columns=["label", "actual", "foretold"])
 
 
 def measured_rows(rows: pd.DataFrame, frame: Frame, pools: Pools, *, buckets: int) -> pd.DataFrame:

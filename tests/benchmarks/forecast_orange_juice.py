@@ -32,9 +32,9 @@ CLOCK = Clock(week_starts_on="thursday", row_days=7)
 WEEK_1 = 1028  # the period of Dominick's week 1, which began on 1989-09-14
 SAID = {"naive": 109.67, "seasonal_naive": 165.06, "mean": 70.74}
 SETTINGS = JobSettings(
-    week_starts_on="thursday", row_days=7, gaps="missing", horizon=2, gap=1, windows=4, step=2, history_periods=130,
+    week_starts_on="thursday", row_days=7, gaps="missing", horizon=2, gap=1, windows=6, step=2, history_periods=130,
     models=("seasonal_naive",), transform="raw", ensembles=(), objective="poisson", weight_power=0.75, debias=True,
-    leads_per_row=2, train_periods=130, trees=80, max_depth=6, learning_rate=0.1, prior_points=1000,
+    leads_per_row=1, train_periods=130, trees=70, max_depth=6, learning_rate=0.12, prior_points=1000,
 )  # fmt: skip
 
 
@@ -60,8 +60,9 @@ def policy(rows: pd.DataFrame, *, last: int, workshop: Workshop, settings: JobSe
     codes = {name: {v: n for n, v in enumerate(sorted(rows[name].unique()))} for name in ("store_id", "product_id")}
     frame = Frame(recipe, end, known, events, codes)
     packed = packed_of(rows, end=end, periods=known, future=recipe.reach)
-    chosen, pools = carried_out(packed, frame, workshop.boosters(packed, frame))
-    made = forecast_rows(chosen, frame, pools)
+    boosters = workshop.boosters(packed, frame)
+    chosen, pools = carried_out(packed, frame, boosters)
+    made = forecast_rows(chosen, frame, pools).assign(smear=boosters[-1].smear)
     return made.assign(week=[CLOCK.period_of(day) - WEEK_1 + 1 for day in made["date"]])
 
 
@@ -107,7 +108,11 @@ def rounds(rows: pd.DataFrame, lasts: tuple[int, ...], settings: JobSettings = S
     for last in lasts:
         parts.append(policy(rows, last=last, workshop=workshop, settings=settings))
         models = ", ".join(f"{m} {n // 2}" for m, n in parts[-1]["model"].value_counts().items())
-        told(f"  to week {last}", pooled(rows, parts[-1]), f"{time.monotonic() - began:.0f} s: {models}")
+        told(
+            f"  to week {last}",
+            pooled(rows, parts[-1]),
+            f"{time.monotonic() - began:.0f} s: {models}; smear {parts[-1]['smear'].iloc[0]:.3f}",
+        )
     return pooled(rows, pd.concat(parts))
 
 

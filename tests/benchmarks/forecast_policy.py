@@ -1,4 +1,4 @@
-"""The job's own policy in one process: the same functions, called without Spark, and boosters trained by xgboost itself."""
+"""The job's own policy in one process: the same functions without Spark, boosters trained by xgboost itself."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def packed_of(
         parts.append({
             "store_id": store, "product_id": product, "category": category, "region": "*", "is_closed": False,
             "first": int(known.min()) if len(known) else end + 1, "period": part["period"].to_numpy(), **told,
-            **{name: blank for name in ("out", "promotion", "display", "deal", "planned_display")},
+            **dict.fromkeys(("out", "promotion", "display", "deal", "planned_display"), blank),
             "peer_y": place["quantity"].to_numpy(), "peer_price": place["price"].to_numpy(),
         })  # fmt: skip
     return pd.DataFrame(parts)

@@ -26,7 +26,8 @@ KNOWN, AHEAD = 104, 39
 CLOCK = Clock(week_starts_on="saturday", row_days=7)
 SETTINGS = JobSettings(
     frequency="week", week_starts_on="saturday", row_days=7, returns="net", horizon=AHEAD, windows=3, step=4,
-    models=("seasonal_naive", "svd_seasonal"), transform="raw", ensembles=("weighted",), global_model=False, prior_points=2000, history_periods=KNOWN,
+    models=("seasonal_naive", "svd_seasonal"), transform="raw", ensembles=("weighted",), global_model=False,
+    prior_points=2000, history_periods=KNOWN,
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from tests.unit.forecast.shop import frame_of, shop
 
 SMALL: dict[str, Any] = {
     "horizon": 3, "windows": 3, "step": 3, "trees": 20, "buckets": 2, "train_periods": 40, "replicates": 20,
-    "models": ("mean", "ses"), "max_coverage_error": 0.3,
+    "models": ("mean", "ses"), "max_coverage_error": 0.3, "reconcile": "mint",
 }  # fmt: skip
 
 
