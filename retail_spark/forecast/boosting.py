@@ -132,5 +132,6 @@ def train_here(rows: Lessons, *, recipe: Recipe, seed: int, codes: Codes) -> Boo
     import xgboost
 
     data = xgboost.DMatrix(rows.x, label=rows.ratio, weight=rows.weight)
-    trained = xgboost.train(dict(parameters(recipe, seed=seed)), data, num_boost_round=recipe.trees)
+    given = {**parameters(recipe, seed=seed), "nthread": 1}  # threads that wait for each other spin on a busy machine
+    trained = xgboost.train(given, data, num_boost_round=recipe.trees)
     return Booster(bytes(trained.save_raw("json")), codes)

@@ -22,12 +22,15 @@ _LAGS = (1, 2, 3, 4)
 _WINDOWS = (4, 8, 13, 26, 52)
 _HARMONICS = (1, 2, 3)
 _LEVEL = 13
+_USUAL, _MEMORY = 26, 104  # periods in which a price is usual, and in which promotions are remembered
+_WIDTHS = {"price": 0.06, "promotion": 0.3, "display": 0.3, "deal": 0.5}  # of the kernel; price in logarithms
 _SHRINK = 3.0  # known periods that the level of the peers weighs
 NAMES: tuple[str, ...] = (
     "lead", "age", "level", *(f"lag_{k}" for k in _LAGS), *(f"mean_{k}" for k in _WINDOWS), "deviation_13", "zeros_13",
     "last_year", "last_year_around", "peers_recent", "peers_last_year", *PAID, *(f"{n}_before" for n in PAID),
     *(f"{n}_last" for n in PAID), "price_to_usual", "price_to_last", "price_to_peers", "promotion_mean", "deal_mean",
-    "usual_promoted", "year_sin_1", "year_cos_1", "year_sin_2", "year_cos_2", "year_sin_3", "year_cos_3",
+    "usual_promoted", "similar", "similar_count",
+    "year_sin_1", "year_cos_1", "year_sin_2", "year_cos_2", "year_sin_3", "year_cos_3",
     "is_event", "event_before", "event_after", "to_event", "since_event", "to_easter", *CODED,
 )  # fmt: skip
 
@@ -73,6 +76,8 @@ class Past:
 
     y: Array
     level: Array
+    ratio: Array
+    """y less the level before it."""
     windows: Mapping[int, Array]
     by_name: Mapping[str, Array]
 
@@ -94,7 +99,9 @@ class Past:
             deviation = np.sqrt(np.maximum(spread, 0))
         names = {"deviation_13": deviation, "zeros_13": zeros, "peers_recent": recent_peers, "peers": peers,
                  "age": np.minimum(count, 104).astype(float)}  # fmt: skip
-        return cls(y, np.nan_to_num(level), {k: trailing_mean(y, length=k) for k in _WINDOWS}, names)
+        level = np.nan_to_num(level)
+        ratio = y - np.concatenate([level[:, :1], level[:, :-1]], axis=1)
+        return cls(y, level, ratio, {k: trailing_mean(y, length=k) for k in _WINDOWS}, names)
 
 
 def matrix(panel: Panel, past: Past, days: Days, *, target: int, lead: int, codes: Codes, recipe: Recipe) -> Array:
@@ -134,26 +141,39 @@ def _mean_of_known(values: Array) -> Array:
 def _prices(panel: Panel, past: Past, *, target: int, last: int) -> dict[str, Array]:
     """Price and promotion at the target as known at `last`, and how they stand to what was usual."""
     found = {}
-    start = max(last - 25, 0)
+    start = max(last - _MEMORY + 1, 0)
     told = {name: panel.covariate(name, cut=last + 1, start=start, stop=target + 1) for name in PAID}
     now, then = target - start, last - start
     for name, values in told.items():
         found[name], found[f"{name}_before"] = values[:, now], values[:, max(now - 1, 0)]
         found[f"{name}_last"] = values[:, then]
-    price = told["price"]
+    recent = slice(max(then - _USUAL + 1, 0), then + 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        logs = np.where(price > 0, np.log(price), np.nan)
-        usual = _mean_of_known(logs[:, : then + 1].T)
+        logs = np.where(told["price"] > 0, np.log(told["price"]), np.nan)
+        usual = _mean_of_known(logs[:, recent].T)
         peer = np.where(panel.known[:, target] <= last, panel.peer_price[:, target], panel.peer_price[:, last])
         peers = np.where(peer > 0, np.log(peer), np.nan)
-        promoted = told["promotion"][:, : then + 1] + told["deal"][:, : then + 1] > 0
-        past_y = np.where(promoted, past.y[:, start : last + 1], np.nan)
+        promoted = told["promotion"][:, recent] + told["deal"][:, recent] > 0
+        past_y = np.where(promoted, past.y[:, start : last + 1][:, recent], np.nan)
     found["price"] = logs[:, now]
     found["price_before"], found["price_last"] = logs[:, max(now - 1, 0)] - usual, logs[:, then] - usual
     found["price_to_usual"] = logs[:, now] - usual
     found["price_to_last"] = logs[:, now] - logs[:, then]
     found["price_to_peers"] = logs[:, now] - peers
-    found["promotion_mean"] = told["promotion"][:, : then + 1].mean(axis=1)
-    found["deal_mean"] = told["deal"][:, : then + 1].mean(axis=1)
+    found["promotion_mean"] = told["promotion"][:, recent].mean(axis=1)
+    found["deal_mean"] = told["deal"][:, recent].mean(axis=1)
     found["usual_promoted"] = _mean_of_known(past_y.T) - past.level[:, last]
+    found |= _similar(told | {"price": logs}, past.ratio[:, start : last + 1], now=now)
     return found
+
+
+def _similar(told: Mapping[str, Array], ratio: Array, *, now: int) -> dict[str, Array]:
+    """What the series sold in the past at such a price and promotion: a kernel's mean, and how much it rests on."""
+    distance = np.zeros_like(ratio)
+    for name, width in _WIDTHS.items():
+        values = told[name]
+        off = (values[:, : ratio.shape[1]] - values[:, now][:, None]) / width
+        distance += np.nan_to_num(off) ** 2
+    weight = np.where(np.isnan(ratio), 0.0, np.exp(-0.5 * distance))
+    total = weight.sum(axis=1)
+    return {"similar": (weight * np.nan_to_num(ratio)).sum(axis=1) / (total + 0.3), "similar_count": np.log1p(total)}
