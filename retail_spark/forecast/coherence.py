@@ -16,7 +16,7 @@ from retail_spark.forecast.levels import member_of, with_members
 from retail_spark.forecast.panel import KEYS
 from retail_spark.forecast.recipe import Recipe
 from retail_spark.forecast.settling import Frame
-from retail_spark.forecast.transforms import to_packed, to_periods
+from retail_spark.forecast.transforms import exact_sum, to_packed, to_periods
 
 _NOT_ABOVE = ("store_product",)
 _BY_PRODUCT = "svd_seasonal"
@@ -41,7 +41,7 @@ def to_packed_above(packed: DataFrame, *, levels: Sequence[str], frame: Frame, b
     is_past = (F.col("period") <= frame.end) & ~F.isnan("quantity")
     members = known.where(is_past).transform(with_members, levels=above(levels))
     sums = members.groupBy(F.col("level").alias("store_id"), F.col("member").alias("product_id"), "period").agg(
-        F.sum("quantity").alias("quantity")
+        exact_sum(F.col("quantity")).alias("quantity")
     )
     return to_packed(
         to_periods(sums), products=None, stores=None, clock=frame.recipe.clock, end=frame.end, history=frame.periods,

@@ -27,7 +27,7 @@ def member_of(level: str) -> Column:
 def to_levels(forecasts: DataFrame, chosen: DataFrame, *, levels: Sequence[str], model: str) -> DataFrame:
     """One row per level, member and period ahead: mean is the sum of the forecasts below it."""
     sums = forecasts.transform(with_members, levels=levels).groupBy("level", "member", "date", "step")
-    means = sums.agg(F.sum("mean").alias("mean"))
+    means = sums.agg(fine_sum("mean").alias("mean"))
     spread = to_spread(chosen, levels=levels)
     joined = means.join(F.broadcast(spread), "level", how="left")  # many to one: a row a level
     no_error = F.array(*(F.lit(0.0) for _ in SHARES))
@@ -35,6 +35,11 @@ def to_levels(forecasts: DataFrame, chosen: DataFrame, *, levels: Sequence[str],
     columns = {name: F.greatest(F.col("mean") * (1 + error[k]), F.lit(0.0)) for k, name in enumerate(QUANTILES)}
     rows = joined.withColumns(columns).withColumn("model", F.lit(model))
     return rows.withColumns({"status": F.lit("ok"), "error": F.lit(None).cast("string")}).drop("q")
+
+
+def fine_sum(name: str) -> Column:
+    """A sum that no order of its parts changes, fine enough for levels to add up to 1e-6."""
+    return F.sum(F.col(name).cast("decimal(38,14)")).cast("double")
 
 
 def to_level_errors(chosen: DataFrame, *, levels: Sequence[str]) -> DataFrame:
@@ -59,4 +64,4 @@ def _sums(chosen: DataFrame, actual: str, foretold: str, *, levels: Sequence[str
     is_known = ~F.isnan("col.a") & F.col("col.a").isNotNull()
     members = long.where(is_known).transform(with_members, levels=levels)
     sums = members.groupBy("level", "member", "pos")
-    return sums.agg(F.sum("col.a").alias("actual"), F.sum("col.f").alias("foretold"))
+    return sums.agg(fine_sum("col.a").alias("actual"), fine_sum("col.f").alias("foretold"))

@@ -15,6 +15,16 @@ _PARTS = ("quantity", "out", *PAID, *PLANNED, "known")
 _ANY = "*"
 
 
+_UNIT = float(2**20)
+_LARGEST = 2e12
+
+
+def exact_sum(value: Column) -> Column:
+    """A sum that no order of its parts changes: to a millionth, infinite where it is too large to be a sum of sales."""
+    whole = F.round(F.least(F.greatest(value, F.lit(-_LARGEST)), F.lit(_LARGEST)) * _UNIT).cast("long")
+    return F.when(F.count(value) > 0, F.coalesce(F.try_sum(whole) / _UNIT, F.lit(float("inf"))))
+
+
 def period_of(day: Column, *, clock: Clock) -> Column:
     """The number of the period that holds the day."""
     days = F.datediff(day, F.lit(date(1970, 1, 1))) - clock.offset
@@ -34,11 +44,14 @@ def to_sold(sales: DataFrame, *, clock: Clock, returns: str, renamed: Mapping[st
         F.when(is_sale, F.col("quantity")).alias("sold"), *(c for c in ("unit_price", *_SHARES)),
     )  # fmt: skip
     mean = {
-        name: F.sum(F.col("sold") * F.col(column)) / F.sum(F.when(F.col(column).isNotNull(), F.col("sold")))
+        name: F.try_divide(
+            exact_sum(F.col("sold") * F.col(column)), exact_sum(F.when(F.col(column).isNotNull(), F.col("sold")))
+        )
         for name, column in zip(PAID, ("unit_price", *_SHARES), strict=True)
     }
     return rows.groupBy(*KEYS, "period").agg(
-        F.greatest(F.sum("units"), F.lit(0.0)).alias("quantity"), *(m.alias(name) for name, m in mean.items())
+        F.greatest(exact_sum(F.col("units")), F.lit(0.0)).alias("quantity"),
+        *(m.alias(name) for name, m in mean.items()),
     )
 
 
@@ -160,7 +173,8 @@ def to_peers(periods: DataFrame, *, series: DataFrame, start: int, end: int, fut
     )
     price = F.coalesce("planned_price", F.when(F.col("period") <= end, F.col("price")))
     sums = rows.groupBy("store_id", "category", "period").agg(
-        F.sum(F.when(F.col("period") <= end, F.col("quantity"))).alias("_units"), F.avg(price).alias("_price")
+        exact_sum(F.when(F.col("period") <= end, F.col("quantity"))).alias("_units"),
+        F.try_divide(exact_sum(price), F.count(price)).alias("_price"),
     )
     values = F.map_from_entries(F.collect_list(F.struct("period", F.struct("_units", "_price"))))
     packed = sums.groupBy("store_id", "category").agg(values.alias("_by_period"))
