@@ -21,7 +21,8 @@ _LARGEST = 2e12
 
 def exact_sum(value: Column) -> Column:
     """A sum that no order of its parts changes: to a millionth, infinite where it is too large to be a sum of sales."""
-    whole = F.round(F.least(F.greatest(value, F.lit(-_LARGEST)), F.lit(_LARGEST)) * _UNIT).cast("long")
+    clipped = F.least(F.greatest(value, F.lit(-_LARGEST)), F.lit(_LARGEST))
+    whole = F.when(value.isNotNull(), F.round(clipped * _UNIT).cast("long"))  # greatest passes over a NULL
     return F.when(F.count(value) > 0, F.coalesce(F.try_sum(whole) / _UNIT, F.lit(float("inf"))))
 
 
