@@ -44,6 +44,9 @@ JOBS: dict[str, Entry] = {
     "recommend": Entry(
         "retail_spark.recommend", "product lists for every customer", ("ndcg_at_10", "ndcg_at_10_discover")
     ),
+    "forecast": Entry(
+        "retail_spark.forecast", "what every store will sell of every product", ("wape", "fva", "coverage_80")
+    ),
     "elasticity": Entry(
         "retail_spark.elasticity",
         "what prices do to units, and the prices that follow",

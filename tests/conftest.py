@@ -22,7 +22,7 @@ INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.facto
 DEAREST = (
     "test_same_twice", "test_equals_local", "test_recommend", "test_life_of_a_run", "test_kill", "test_incremental",
     "test_mappings", "test_elasticity", "test_connect", "test_writers", "test_increments", "test_job",
-    "test_supplier_risk",
+    "test_supplier_risk", "test_forecast",
 )  # fmt: skip
 """Files that take minutes, the longest first: begun early, no process is left alone with one at the end."""
 

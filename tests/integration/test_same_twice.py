@@ -23,7 +23,8 @@ from retail_spark.settings import Settings
 QUICK = (
     "synthetic.size=tiny", "quality.data_docs=false", "recommend.chooses_blend=false", "recommend.iterations=4",
     "recommend.replicates=50", "supplier_risk.trees=10", "supplier_risk.forest=1", "supplier_risk.replicates=50",
-    "supplier_risk.calibration_slices=1", "elasticity.double_ml=false",
+    "supplier_risk.calibration_slices=1", "elasticity.double_ml=false", "forecast.trees=10", "forecast.buckets=2",
+    "forecast.replicates=20", "forecast.train_periods=40", "forecast.windows=2",
 )  # fmt: skip
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 _APART = ("synthetic", "ingest", "maintain")

@@ -1,0 +1,153 @@
+"""What every candidate would have foretold at each cut of a panel, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from retail_spark.forecast.boosting import Booster
+from retail_spark.forecast.features import Days, Past
+from retail_spark.forecast.model import LOCAL
+from retail_spark.forecast.panel import Array, Panel, trailing_mean
+from retail_spark.forecast.recipe import GLOBAL, MEDIAN, SEARCHED, WEIGHTED, Recipe
+from retail_spark.forecast.searched import searched
+from retail_spark.forecast.yearly import svd_seasonal
+
+LOG = "_log"
+CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "new", "dead")
+_INTERVAL, _VARIATION = 1.32, 0.49  # Syntetos, Boylan and Croston 2005
+_WEIGHT_POWER = 4.0  # how sharply a weighted ensemble prefers what erred less
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Candidates by cuts. `values` is (cuts, candidates, N, horizon), NaN where a candidate had nothing to say."""
+
+    names: tuple[str, ...]
+    values: Array
+    actual: Array
+    """(cuts - 1, N, horizon); NaN where it is not known."""
+    scale: Array
+    """(cuts, N): root mean square of the change from one period to the next, as known at the cut."""
+    classes: npt.NDArray[np.str_]
+    instead: Array
+    """(cuts, N): the mean of what is known, of the peers where nothing is: the fallback."""
+
+    @property
+    def windows(self) -> int:
+        return len(self.actual)
+
+
+def try_all(panel: Panel, days: Days, *, recipe: Recipe, boosters: Sequence[Booster]) -> Tried:
+    """Every candidate at every cut. `boosters` is one a cut, each trained on what was known by then, or none."""
+    cuts = recipe.cuts(panel.periods)
+    skip = slice(recipe.gap, recipe.reach)
+    said = [_local(name, panel, cuts=cuts, recipe=recipe)[:, :, skip] for name in recipe.models]
+    if recipe.global_model and boosters:
+        past = Past.of(panel)
+        both = zip(cuts, boosters, strict=True)
+        said.append(np.stack([b.forecast(panel, past, days, cut=c, recipe=recipe)[:, skip] for c, b in both]))
+    elif recipe.global_model:
+        said.append(np.full((len(cuts), panel.size, recipe.horizon), np.nan))
+    values = np.maximum(np.stack(said, axis=1), 0.0)
+    values[~np.isfinite(values)] = np.nan
+    actual = np.stack([panel.y[:, c + recipe.gap : c + recipe.reach] for c in cuts[:-1]]) if len(cuts) > 1 else None
+    truth = np.empty((0, panel.size, recipe.horizon)) if actual is None else actual
+    scale = _scale(panel.y, cuts=cuts)
+    values = np.concatenate([values, *_ensembles(values, truth, scale, names=recipe.ensembles)], axis=1)
+    return Tried(recipe.candidates, values, truth, scale, demand_classes(panel, recipe=recipe), _instead(panel, cuts))
+
+
+def _local(name: str, panel: Panel, *, cuts: Sequence[int], recipe: Recipe) -> Array:
+    """One local model; `<model>_log` is the same on log(1 + y)."""
+    base = name.removesuffix(LOG)
+    y = np.log1p(panel.y) if name.endswith(LOG) else panel.y
+    if base == "svd_seasonal":
+        found = svd_seasonal(
+            y, products=pd.factorize(panel.keys["product_id"])[0], clock=recipe.clock, end=panel.end, cuts=cuts,
+            reach=recipe.reach, ranks=recipe.svd_ranks, growth_share=recipe.growth_share, with_easter=recipe.easter,
+        )  # fmt: skip
+    elif base in SEARCHED:
+        found = searched(base, y, cuts=cuts, reach=recipe.reach, season=recipe.year)
+    else:
+        found = LOCAL[base](y, cuts=cuts, reach=recipe.reach, season=recipe.year)
+    return np.expm1(np.minimum(found, 30.0)) if name.endswith(LOG) else found
+
+
+def _scale(y: Array, *, cuts: Sequence[int]) -> Array:
+    change = np.diff(y, axis=1, prepend=np.nan)
+    roots = np.sqrt(trailing_mean(change**2, length=y.shape[1]))
+    level = trailing_mean(np.abs(y), length=y.shape[1])
+    scale = np.maximum(np.nan_to_num(roots), 0.1 * np.nan_to_num(level))
+    return np.where(scale > 0, scale, 1.0)[:, [c - 1 for c in cuts]].T
+
+
+def _ensembles(values: Array, actual: Array, scale: Array, *, names: Sequence[str]) -> list[Array]:
+    """Median of the candidates, and their mean weighted by how little each erred in the windows before."""
+    found = []
+    if MEDIAN in names:
+        found.append(_quiet_median(values)[:, None])
+    if WEIGHTED in names:
+        squares = np.zeros(values.shape[1:3])
+        parts = []
+        for k in range(len(values)):
+            weights = (1.0 / (squares / max(k, 1) + 0.01)) ** (_WEIGHT_POWER / 2)
+            parts.append(_weighted_mean(values[k], weights))
+            if k < len(actual):
+                errors = np.nan_to_num((values[k] - actual[k]) / scale[k][:, None], nan=0.0)
+                squares += (errors**2).mean(axis=-1)
+        found.append(np.stack(parts)[:, None])
+    order = {MEDIAN: 0, WEIGHTED: len(found) - 1}
+    return [found[order[name]] for name in names]
+
+
+def _quiet_median(values: Array) -> Array:
+    is_there = ~np.asarray(np.isnan(values).all(axis=1))
+    return np.where(is_there, np.nanmedian(np.where(is_there[:, None], values, 0.0), axis=1), np.nan)
+
+
+def _weighted_mean(values: Array, weights: Array) -> Array:
+    """(M, N, H) and (M, N): over the candidates that say something."""
+    is_there = ~np.isnan(values)
+    parts = np.where(is_there, weights[:, :, None], 0.0)
+    total = parts.sum(axis=0)
+    return np.where(total > 0, (np.nan_to_num(values) * parts).sum(axis=0) / np.where(total > 0, total, 1.0), np.nan)
+
+
+def _instead(panel: Panel, cuts: Sequence[int]) -> Array:
+    own = trailing_mean(panel.y, length=panel.periods)
+    peers = trailing_mean(panel.peer_y[:, : panel.periods], length=26)
+    return np.nan_to_num(np.where(np.isnan(own), peers, own))[:, [c - 1 for c in cuts]].T
+
+
+def demand_classes(panel: Panel, *, recipe: Recipe) -> npt.NDArray[np.str_]:
+    """By interval between sales and variation of their size (Syntetos, Boylan and Croston 2005); or new, or dead.
+
+    Dead: its store or product is closed, or nothing was sold in the last `dead_periods`. New: fewer than
+    `new_periods` are known.
+    """
+    y = panel.y
+    known, is_sale = (~np.isnan(y)).sum(axis=1), np.nan_to_num(y) > 0
+    sales = is_sale.sum(axis=1)
+    interval = known / np.maximum(sales, 1)
+    sizes = np.where(is_sale, y, np.nan)
+    mean = trailing_mean(sizes, length=y.shape[1])[:, -1]
+    square = trailing_mean(sizes**2, length=y.shape[1])[:, -1]
+    variation = np.nan_to_num(np.maximum(square - mean**2, 0) / np.where(mean > 0, mean, 1.0) ** 2)
+    frequent, steady = interval < _INTERVAL, variation < _VARIATION
+    found = np.select(
+        [frequent & steady, frequent, steady], ["smooth", "erratic", "intermittent"], default="lumpy"
+    )  # fmt: skip
+    recent = y[:, -recipe.dead_periods :]
+    is_dead = panel.is_closed | (
+        (known > recipe.dead_periods) & ~is_sale[:, -recipe.dead_periods :].any(axis=1) & ~np.isnan(recent).all(axis=1)
+    )
+    found = np.where(known < recipe.new_periods, "new", found)
+    return np.where(is_dead, "dead", found)
+
+
+__all__ = ["CLASSES", "GLOBAL", "LOG", "Tried", "demand_classes", "try_all"]

@@ -1,0 +1,114 @@
+"""The job `forecast`: what every store will sell of every product, by what proved itself on held-out time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from matplotlib.figure import Figure
+
+from retail_spark.canonical import CALENDAR, INVENTORY, PLANNED_PRICES, PRODUCTS, SALES, STORES
+from retail_spark.forecast.contracts import FORECAST_ACCURACY, FORECAST_LEVELS, FORECASTS
+from retail_spark.forecast.evaluate import gate_of
+from retail_spark.forecast.figures import added_figure, coverage_figure, series_figure
+from retail_spark.forecast.levels import to_level_errors, to_levels
+from retail_spark.forecast.making import Made, baseline_of, example_of, make, reconciled
+from retail_spark.forecast.packing import Policy, to_candidate
+from retail_spark.forecast.recipe import Recipe
+from retail_spark.forecast.settings import JobSettings
+from retail_spark.forecast.settling import coverage_by_step, examples
+from retail_spark.lake.writers import Write, replace_slice
+from retail_spark.registry.gates import Gate, Verdict
+from retail_spark.registry.models import Candidate
+from retail_spark.run import Job, Outcome, Run, job
+
+_DRAWN = 500
+
+
+def forecast(run: Run, settings: JobSettings) -> Outcome:
+    """Tries every candidate on windows of the past, measures the policy on the last, and forecasts from as_of on.
+
+    Raises InputError when nothing was sold by as_of. Where the last window has nothing to measure on, nothing is
+    registered, and the policy forecasts all the same.
+    """
+    recipe = settings.recipe()
+    made = make(run, settings, recipe, name="own")
+    shown = {"series": float(made.chosen.count()), "windows": float(made.frame.windows)}
+    if made.frame.windows < 2 or not made.measured.has_points:
+        run.progress.note("too short a history to measure on: nothing is registered")
+        return Outcome(tables=_tables(run, settings, made), metrics=shown)
+    theirs = _champion_recipe(run)
+    is_same = theirs is None or theirs == recipe
+    champion = made if is_same else make(run, settings, theirs, name="champion")  # type: ignore[arg-type]
+    gate = gate_of(
+        made.measured, champion.measured if run.champion is not None else None, replicates=settings.replicates,
+        seed=run.seed, max_bias=settings.max_total_bias, max_coverage_error=settings.max_coverage_error,
+    )  # fmt: skip
+    baseline = cache(lambda: make(run, settings, baseline_of(recipe), name="baseline"))
+    makers: dict[str, Callable[[], Made]] = {
+        "candidate": lambda: made,
+        "champion": lambda: champion,
+        "baseline": baseline,
+    }
+
+    def tables(verdict: Verdict) -> tuple[Write, ...]:
+        return _tables(run, settings, makers[verdict.scorer]())
+
+    return Outcome(
+        tables=tables,
+        metrics={**made.measured.metrics(), **_level_metrics(made, settings), **shown},
+        model=_candidate(made, gate),
+        figures=_figures(made),
+    )
+
+
+JOB: Job = job(
+    "forecast",
+    settings=JobSettings,
+    reads=(SALES,),
+    optional=(PRODUCTS, STORES, CALENDAR, PLANNED_PRICES, INVENTORY),
+    writes=(FORECASTS, FORECAST_LEVELS, FORECAST_ACCURACY),
+    learns=True,
+)(forecast)
+
+
+def _level_metrics(made: Made, settings: JobSettings) -> dict[str, float]:
+    """wape_product, wape_total, ...: of the sums of each level, in the held-out window."""
+    rows = to_level_errors(made.chosen, levels=settings.levels).collect()  # one row a level
+    return {f"wape_{row['level']}": float(row["wape"]) for row in rows if row["wape"] is not None}
+
+
+def _figures(made: Made) -> dict[str, Figure]:
+    """Drawn from a few hundred series that their hash picks."""
+    rows = made.sample(_DRAWN)
+    added = {str(category): float(value) for category, value in made.measured.fva_by_category().items()}
+    return {
+        "series.png": series_figure(examples(rows, made.frame)),
+        "coverage.png": coverage_figure(coverage_by_step(rows, made.frame, made.early_pools)),
+        "value_added.png": added_figure(added),
+    }
+
+
+def _champion_recipe(run: Run) -> Recipe | None:
+    return None if run.champion is None else Recipe.from_json(run.champion.recipe)
+
+
+def _candidate(made: Made, gate: Gate) -> Candidate:
+    """The policy with the last booster, shown on the history of three series."""
+    booster = made.boosters[-1] if made.boosters else None
+    policy = Policy(made.frame.recipe, booster, made.priors, made.pools, tuple(made.frame.events))
+    packed = made.packed.orderBy("store_id", "product_id").limit(3).toPandas()
+    return to_candidate(policy, gate=gate, example=example_of(packed, made.frame))
+
+
+def _tables(run: Run, settings: JobSettings, made: Made) -> tuple[Write, ...]:
+    rows = made.forecasts()
+    if settings.reconcile == "mint":
+        rows = reconciled(run, settings, made, rows)
+    rows = run.stage("forecasts", rows)
+    levels = to_levels(rows, made.chosen, levels=settings.levels, model=settings.reconcile)
+    return (
+        replace_slice(FORECASTS, rows.transform(FORECASTS.select)),
+        replace_slice(FORECAST_LEVELS, levels.transform(FORECAST_LEVELS.select)),
+        replace_slice(FORECAST_ACCURACY, made.accuracy().transform(FORECAST_ACCURACY.select)),
+    )

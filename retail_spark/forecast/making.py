@@ -1,0 +1,206 @@
+"""A recipe carried out on the pinned inputs of a run: series, boosters, trials, choice. Each stage is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from retail_spark.canonical import CALENDAR, INVENTORY, PLANNED_PRICES, PRODUCTS, SALES, STORES
+from retail_spark.errors import InputError, ServiceMissingError
+from retail_spark.forecast.boosting import Booster, smear_of
+from retail_spark.forecast.choosing import Prior
+from retail_spark.forecast.coherence import recipe_above, to_packed_above, to_reconciled
+from retail_spark.forecast.contracts import FORECAST_ACCURACY, FORECASTS
+from retail_spark.forecast.evaluate import BUCKETS, Measured
+from retail_spark.forecast.learning import (
+    codes_of,
+    mapped,
+    missed_by,
+    to_chosen,
+    to_lessons,
+    to_pools,
+    to_priors,
+    to_tried,
+    train,
+)
+from retail_spark.forecast.panel import ATTRIBUTES
+from retail_spark.forecast.recipe import REFERENCE, Recipe
+from retail_spark.forecast.settings import JobSettings
+from retail_spark.forecast.settling import Frame, Pools, accuracy_rows, forecast_rows, measured_rows
+from retail_spark.forecast.transforms import period_of, to_out, to_packed, to_periods, to_planned, to_sold
+from retail_spark.run import Run
+from retail_spark.session import is_classic
+
+_MEASURED = T.StructType([
+    T.StructField("bucket", T.IntegerType()), T.StructField("category", T.StringType()),
+    *(T.StructField(name, T.DoubleType()) for name in (
+        "units", "points", "absolute_policy", "error_policy", "absolute_reference", "error_reference", "coverage_80",
+        "coverage_95")),
+])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Made:
+    """A recipe's trials and choices over all series, and what they were made with."""
+
+    frame: Frame
+    packed: DataFrame
+    boosters: Sequence[Booster]
+    priors: dict[str, Prior]
+    chosen: DataFrame
+    pools: Pools
+    early_pools: Pools
+
+    @cached_property
+    def measured(self) -> Measured:
+        """The held-out window, by rows of sums that do not grow with the series."""
+        frame, pools = self.frame, self.early_pools
+        sums = mapped(
+            self.chosen,
+            lambda batch: measured_rows(batch, frame, pools, buckets=BUCKETS),
+            _MEASURED,
+        )
+        figures = _MEASURED.names[2:]
+        total = sums.groupBy("bucket", "category").agg(*(F.sum(name).alias(name) for name in figures))
+        return Measured(total.toPandas().sort_values(["bucket", "category"]).reset_index(drop=True))
+
+    def sample(self, size: int) -> pd.DataFrame:
+        """At most `size` series, picked by their hash."""
+        order = (F.xxhash64("store_id", "product_id"), "store_id", "product_id")
+        return self.chosen.where("status = 'ok'").orderBy(*order).limit(size).toPandas()  # bounded
+
+    def forecasts(self) -> DataFrame:
+        """One row per series and period ahead, with ATTRIBUTES."""
+        names = ("status", "error", "date", "step", "mean", "p10", "p50", "p90", "lo_95", "hi_95", "model")
+        fields = [FORECASTS.schema[name] for name in ("store_id", "product_id")]
+        texts = [T.StructField(name, T.StringType()) for name in ATTRIBUTES]
+        schema = T.StructType([*fields, *texts, *(FORECASTS.schema[name] for name in names)])
+        frame, pools = self.frame, self.pools
+        return mapped(self.chosen, lambda batch: forecast_rows(batch, frame, pools), schema)
+
+    def accuracy(self) -> DataFrame:
+        """One row per series and candidate."""
+        names = [name for name in FORECAST_ACCURACY.names if name not in ("as_of", "run_id", "model_version")]
+        schema = T.StructType([FORECAST_ACCURACY.schema[name] for name in names])
+        frame, pools = self.frame, self.early_pools
+        rows = mapped(self.chosen, lambda batch: accuracy_rows(batch, frame, pools), schema)
+        numbers = [f.name for f in schema.fields if isinstance(f.dataType, T.DoubleType)]
+        return rows.withColumns({name: F.when(~F.isnan(name), F.col(name)) for name in numbers})
+
+
+def make(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> Made:
+    """Carries the recipe out. Raises InputError when nothing was sold by then."""
+    with run.progress.step("series"):
+        packed, frame = prepare(run, settings, recipe, name=name)
+    boosters: Sequence[Booster] = ()
+    with run.progress.step("boosters"):
+        if recipe.global_model:
+            boosters = learn(run, packed, frame, name=name)
+    with run.progress.step("trials"):
+        tried = run.stage(f"{name}_tried", to_tried(packed, frame=frame, boosters=boosters))
+    with run.progress.step("choice"):
+        priors = to_priors(tried, frame=frame)
+        chosen = run.stage(f"{name}_chosen", to_chosen(tried, frame=frame, priors=priors))
+        pools, early = (to_pools(chosen, frame=frame, span=span) for span in ("all", "early"))
+    return Made(frame, packed, boosters, priors, chosen, pools, early)
+
+
+def reconciled(run: Run, settings: JobSettings, made: Made, rows: DataFrame) -> DataFrame:
+    """The forecasts, drawn together with what the levels above foretell by themselves."""
+    frame = replace(made.frame, recipe=recipe_above(made.frame.recipe))
+    with run.progress.step("levels"):
+        packed = to_packed_above(made.packed, levels=settings.levels, frame=frame, buckets=settings.buckets)
+        tried = run.stage("above_tried", to_tried(packed, frame=frame, boosters=()))
+        chosen = run.stage("above_chosen", to_chosen(tried, frame=frame, priors=to_priors(tried, frame=frame)))
+    return rows.transform(
+        to_reconciled, chosen=made.chosen, chosen_above=chosen, levels=settings.levels, frame=made.frame
+    )
+
+
+def baseline_of(recipe: Recipe) -> Recipe:
+    """Seasonal naive alone."""
+    return replace(recipe, models=(REFERENCE,), ensembles=(), global_model=False)
+
+
+def prepare(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> tuple[DataFrame, Frame]:
+    """The packed series as known by as_of, staged, and the frame over them."""
+    clock = recipe.clock
+    end = clock.last_complete(run.as_of)
+    sold = to_sold(run.read(SALES), clock=clock, returns=settings.returns, renamed=settings.renamed)
+    further = []
+    if run.has(PLANNED_PRICES):
+        further.append(to_planned(run.read(PLANNED_PRICES), clock=clock, plan_days=settings.plan_days))
+    if run.has(INVENTORY):
+        further.append(to_out(run.read(INVENTORY), clock=clock, share=settings.stockout_share))
+    periods = run.stage(f"{name}_periods", to_periods(sold, *further))
+    is_sold = (F.col("quantity") > 0) & (F.col("period") <= end)
+    first = periods.where(is_sold).agg(F.min("period").alias("first")).collect()[0]["first"]
+    if first is None:
+        raise InputError(
+            f"{SALES.name} holds no sale of a whole {recipe.frequency} by then.", fix="use a later --as-of"
+        )
+    count = min(recipe.history_periods, end - int(first) + 1)
+    packed = to_packed(
+        periods, products=run.read(PRODUCTS) if run.has(PRODUCTS) else None,
+        stores=run.read(STORES) if run.has(STORES) else None, clock=clock, end=end, history=count,
+        future=recipe.reach, closed_periods=settings.closed_periods, buckets=settings.buckets,
+    )  # fmt: skip
+    packed = run.stage(f"{name}_packed", packed)
+    codes = codes_of(packed, most=settings.max_codes) if recipe.global_model else {}
+    return packed, Frame(recipe, end, count, _events(run, recipe), codes, settings.buckets)
+
+
+def _events(run: Run, recipe: Recipe) -> tuple[int, ...]:
+    """The periods that hold a holiday."""
+    if not run.has(CALENDAR):
+        return ()
+    period = period_of(F.col("date"), clock=recipe.clock).alias("period")
+    rows = run.read(CALENDAR).where("is_holiday").select(period).distinct().orderBy("period").collect()  # dates
+    return tuple(int(row["period"]) for row in rows)
+
+
+def learn(run: Run, packed: DataFrame, frame: Frame, *, name: str) -> list[Booster]:
+    """One booster a cut; none at all where the first cut has too little to learn from."""
+    check_can_train(packed)
+    rows = run.stage(f"{name}_lessons", to_lessons(packed, frame=frame))
+    found: list[Booster] = []
+    sums: list[tuple[float, float]] = []
+    for k, cut in enumerate(frame.cuts):
+        if found and frame.recipe.debias:
+            sums.append(missed_by(rows, booster=found[-1], cuts=(frame.cuts[k - 1], cut), frame=frame))
+        booster = train(rows, cut=cut, frame=frame, seed=run.seed)
+        if booster is None:
+            return []
+        found.append(replace(booster, smear=smear_of(sums)))
+    return found
+
+
+def check_can_train(frame: DataFrame) -> None:
+    """Raises ServiceMissingError where xgboost.spark cannot train."""
+    instead = "set forecast.global_model to false"
+    try:
+        import xgboost.spark  # noqa: F401
+    except ImportError as error:
+        raise ServiceMissingError(f"xgboost is not installed: {error}.", fix=f"install it, or {instead}") from error
+    if not is_classic(frame.sparkSession):
+        raise ServiceMissingError(
+            "xgboost.spark trains on classic Spark only, and this session is Spark Connect.",
+            fix=f"run forecast by retail-spark run or spark-submit, without SPARK_REMOTE, or {instead}",
+        )
+
+
+def example_of(packed: pd.DataFrame, frame: Frame) -> pd.DataFrame:
+    """The plain history of packed series: what the registered model is shown."""
+    clock, parts = frame.recipe.clock, []
+    for row in packed.to_dict("records"):
+        known = [(int(p), float(q)) for p, q in zip(row["period"], row["quantity"], strict=True)]
+        known = [(p, q) for p, q in known if p <= frame.end and q == q]
+        told = {"date": [str(clock.first_day(p)) for p, _ in known], "quantity": [q for _, q in known]}
+        parts.append(pd.DataFrame({"store_id": row["store_id"], "product_id": row["product_id"], **told}))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,79 @@
+"""Time as whole periods, days or weeks, numbered from 1970. A week is seven days whatever the year: none is 53rd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+Frequency = Literal["day", "week"]
+Ints = npt.NDArray[np.int64]
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_EPOCH = date(1970, 1, 1)
+_EPOCH_WEEKDAY = 3
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How days become periods. `row_days` is the days that one sales row covers (7 where the source is weekly)."""
+
+    frequency: Frequency = "week"
+    week_starts_on: str = "monday"
+    time_zone: str = "UTC"
+    row_days: int = 1
+
+    @property
+    def days(self) -> int:
+        """Days in a period."""
+        return 7 if self.frequency == "week" else 1
+
+    @property
+    def offset(self) -> int:
+        """The first day of period 0, in days since 1970."""
+        return (WEEKDAYS.index(self.week_starts_on) - _EPOCH_WEEKDAY) % 7 if self.frequency == "week" else 0
+
+    @property
+    def season(self) -> float:
+        """Periods in a year."""
+        return 365.25 / self.days
+
+    def period_of(self, day: date) -> int:
+        """The period that holds the day."""
+        return ((day - _EPOCH).days - self.offset) // self.days
+
+    def first_day(self, period: int) -> date:
+        """The first day of a period."""
+        return _EPOCH + timedelta(days=int(period) * self.days + self.offset)
+
+    def day_of_year(self, periods: Ints) -> npt.NDArray[np.float64]:
+        """The middle of each period as share of the year, 0 to 1."""
+        middle = [self.first_day(int(p)) + timedelta(days=self.days // 2) for p in periods]
+        return np.array([(d - date(d.year, 1, 1)).days / 365.25 for d in middle])
+
+    def last_complete(self, as_of: date) -> int:
+        """The last period that lies whole before the end of as_of, which is an end of day in UTC.
+
+        West of Greenwich the local day as_of is still running then, so it does not count.
+        """
+        midnight = datetime.combine(as_of + timedelta(days=1), time(), tzinfo=UTC)
+        last = midnight.astimezone(ZoneInfo(self.time_zone)).date() - timedelta(days=1)
+        period = self.period_of(last)
+        ends = self.first_day(period) + timedelta(days=self.days - self.row_days)
+        return period if ends <= last else period - 1
+
+
+def easter(year: int) -> date:
+    """Easter Sunday of the Gregorian calendar (the anonymous algorithm in Meeus, Astronomical Algorithms)."""
+    a, (b, c) = year % 19, divmod(year, 100)
+    d, e = divmod(b, 4)
+    g = (8 * b + 13) // 25
+    h = (19 * a + b - d - g + 15) % 30
+    i, k = divmod(c, 4)
+    m = (32 + 2 * e + 2 * i - h - k) % 7
+    n = (a + 11 * h + 22 * m) // 451
+    month, day = divmod(h + m - 7 * n + 114, 31)
+    return date(year, month, day + 1)

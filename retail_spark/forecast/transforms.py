@@ -1,0 +1,197 @@
+"""From silver tables to packed series: a row a series, what is known of it by period in arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from retail_spark.forecast.panel import KEYS, PAID, PLANNED
+from retail_spark.forecast.periods import Clock
+
+_PARTS = ("quantity", "out", *PAID, *PLANNED, "known")
+_ANY = "*"
+
+
+_UNIT = float(2**20)
+_LARGEST = 2e12
+
+
+def exact_sum(value: Column) -> Column:
+    """A sum that no order of its parts changes: to a millionth, infinite where it is too large to be a sum of sales."""
+    clipped = F.least(F.greatest(value, F.lit(-_LARGEST)), F.lit(_LARGEST))
+    whole = F.when(value.isNotNull(), F.round(clipped * _UNIT).cast("long"))  # greatest passes over a NULL
+    return F.when(F.count(value) > 0, F.coalesce(F.try_sum(whole) / _UNIT, F.lit(float("inf"))))
+
+
+def period_of(day: Column, *, clock: Clock) -> Column:
+    """The number of the period that holds the day."""
+    days = F.datediff(day, F.lit(date(1970, 1, 1))) - clock.offset
+    return F.floor(days / F.lit(clock.days)).cast("int")
+
+
+def to_sold(sales: DataFrame, *, clock: Clock, returns: str, renamed: Mapping[str, str]) -> DataFrame:
+    """One row per (store_id, product_id, period) with a sale: units, and the price and promotion that were paid.
+
+    All rows of a day add up. Days are those of the shop's time zone, however long. `renamed` maps old ids to new.
+    """
+    day = F.to_date(F.from_utc_timestamp("sold_at", clock.time_zone))
+    is_sale = F.col("quantity") > 0
+    units = F.greatest(F.col("quantity"), F.lit(0.0)) if returns == "ignore" else F.col("quantity")
+    rows = sales.transform(with_renamed, renamed=renamed).select(
+        *KEYS, period_of(day, clock=clock).alias("period"), units.alias("units"),
+        F.when(is_sale, F.col("quantity")).alias("sold"), *(c for c in ("unit_price", *_SHARES)),
+    )  # fmt: skip
+    mean = {
+        name: F.try_divide(
+            exact_sum(F.col("sold") * F.col(column)), exact_sum(F.when(F.col(column).isNotNull(), F.col("sold")))
+        )
+        for name, column in zip(PAID, ("unit_price", *_SHARES), strict=True)
+    }
+    return rows.groupBy(*KEYS, "period").agg(
+        F.greatest(exact_sum(F.col("units")), F.lit(0.0)).alias("quantity"),
+        *(m.alias(name) for name, m in mean.items()),
+    )
+
+
+_SHARES = ("on_promotion", "on_display", "on_deal")
+
+
+def with_renamed(rows: DataFrame, *, renamed: Mapping[str, str]) -> DataFrame:
+    """product_id as it is called now. Same grain."""
+    if not renamed:
+        return rows
+    pairs = F.create_map(*(F.lit(text) for pair in sorted(renamed.items()) for text in pair))
+    return rows.withColumn("product_id", F.coalesce(F.try_element_at(pairs, F.col("product_id")), "product_id"))
+
+
+def to_planned(plans: DataFrame, *, clock: Clock, plan_days: int) -> DataFrame:
+    """One row per (store_id, product_id, period): means of the plans in it, and when all of them were known."""
+    columns = dict(zip(PLANNED, ("unit_price", *_SHARES), strict=True))
+    if clock.frequency == "day" and plan_days > 1:
+        days = F.explode(F.sequence(F.lit(0), F.lit(plan_days - 1)))
+        plans = plans.withColumn("_more", days).withColumn("date", F.date_add("date", F.col("_more")))
+    return plans.groupBy(*KEYS, period_of(F.col("date"), clock=clock).alias("period")).agg(
+        *(F.avg(column).alias(name) for name, column in columns.items()),
+        period_of(F.max("known_on"), clock=clock).cast("double").alias("known"),
+    )
+
+
+def to_out(inventory: DataFrame, *, clock: Clock, share: float) -> DataFrame:
+    """One row per (store_id, product_id, period): out is 1 where stock was out on that share of the days told."""
+    is_out = F.avg((F.col("on_hand") <= 0).cast("double")) >= share
+    return inventory.groupBy(*KEYS, period_of(F.col("date"), clock=clock).alias("period")).agg(
+        is_out.cast("double").alias("out")
+    )
+
+
+def to_periods(sold: DataFrame, *further: DataFrame) -> DataFrame:
+    """One row per (store_id, product_id, period) that any of the parts knows, with all of _PARTS."""
+    frames = [_with_parts(frame) for frame in (sold, *further)]
+    whole = frames[0]
+    for frame in frames[1:]:
+        whole = whole.unionByName(frame)
+    return whole.groupBy(*KEYS, "period").agg(*(F.max(name).alias(name) for name in _PARTS))
+
+
+def _with_parts(frame: DataFrame) -> DataFrame:
+    there = set(frame.columns)
+    none = F.lit(None).cast("double")
+    return frame.select(*KEYS, "period", *(F.col(n) if n in there else none.alias(n) for n in _PARTS))
+
+
+def to_packed(
+    periods: DataFrame,
+    *,
+    products: DataFrame | None,
+    stores: DataFrame | None,
+    clock: Clock,
+    end: int,
+    history: int,
+    future: int,
+    closed_periods: int,
+    buckets: int,
+) -> DataFrame:
+    """One row per (store_id, product_id): attributes, when listed, and its last `history` periods as arrays.
+
+    Only series that were ever sold, or are planned for what lies ahead. A series whose store sold nothing of late, or
+    whose product has left the range, is_closed.
+    """
+    start = end - history + 1
+    is_past = F.col("period") <= end
+    entries = F.struct("period", *(F.coalesce(F.col(n), F.lit(float("nan"))).alias(n) for n in _PARTS))
+    is_inside = F.col("period").between(start, end + future)
+    series = periods.groupBy(*KEYS).agg(
+        F.sort_array(F.collect_list(F.when(is_inside, entries))).alias("rows"),
+        F.min(F.when(is_past, F.col("period"))).alias("_seen"),
+        F.min(F.when(is_past & (F.col("quantity") > 0), F.col("period"))).alias("_sold"),
+        F.max(F.when(is_past & (F.col("quantity") > 0), F.col("period"))).alias("_last"),
+        F.max(F.when(~is_past & F.col("planned_price").isNotNull(), F.lit(True))).alias("_is_planned"),
+    )
+    series = series.where(F.col("_sold").isNotNull() | F.col("_is_planned"))
+    series = series.transform(_with_attributes, products=products, stores=stores, clock=clock)
+    last = series.groupBy("store_id").agg(F.max("_last").alias("_store_last"))
+    series = series.join(last, "store_id", how="left")
+    listed = F.greatest(F.col("_introduced"), F.col("_seen"))
+    first = F.coalesce(F.least(F.col("_sold"), listed), F.lit(end + 1))
+    is_closed = (F.col("_store_last") <= end - closed_periods) | (F.col("_discontinued") <= end)
+    series = series.withColumn("first", first).withColumn("is_closed", F.coalesce(is_closed, F.lit(False)))
+    peers = to_peers(periods, series=series, start=start, end=end, future=future)
+    packed = series.join(peers, ["store_id", "category"], how="left")
+    arrays = [F.col(f"rows.{name}").alias(name) for name in ("period", *_PARTS)]
+    bucket = F.pmod(F.xxhash64("product_id"), F.lit(buckets)).cast("int").alias("bucket")
+    return packed.select(*KEYS, "category", "region", "first", "is_closed", bucket, *arrays, "peer_y", "peer_price")
+
+
+def _with_attributes(
+    series: DataFrame, *, products: DataFrame | None, stores: DataFrame | None, clock: Clock
+) -> DataFrame:
+    none = F.lit(None)
+    if products is not None:
+        about = products.select(
+            "product_id", "category", period_of(F.col("introduced_on"), clock=clock).alias("_introduced"),
+            period_of(F.col("discontinued_on"), clock=clock).alias("_discontinued"),
+        )  # fmt: skip
+        series = series.join(about, "product_id", how="left")  # many to one: product_id is the key of products
+    else:
+        series = series.withColumns(
+            {"category": none.cast("string"), "_introduced": none.cast("int"), "_discontinued": none.cast("int")}
+        )
+    if stores is not None:
+        series = series.join(stores.select("store_id", "region"), "store_id", how="left")  # store_id is its key
+    else:
+        series = series.withColumn("region", none.cast("string"))
+    return series.withColumns({name: F.coalesce(F.col(name), F.lit(_ANY)) for name in ("category", "region")})
+
+
+def to_peers(periods: DataFrame, *, series: DataFrame, start: int, end: int, future: int) -> DataFrame:
+    """One row per (store_id, category): mean units of its listed series and mean price, for every period."""
+    listed = series.groupBy("store_id", "category").agg(F.collect_list("first").alias("_firsts"))
+    rows = periods.where(F.col("period").between(start, end + future)).join(
+        series.select(*KEYS, "category"), list(KEYS), how="inner"
+    )
+    price = F.coalesce("planned_price", F.when(F.col("period") <= end, F.col("price")))
+    sums = rows.groupBy("store_id", "category", "period").agg(
+        exact_sum(F.when(F.col("period") <= end, F.col("quantity"))).alias("_units"),
+        F.try_divide(exact_sum(price), F.count(price)).alias("_price"),
+    )
+    values = F.map_from_entries(F.collect_list(F.struct("period", F.struct("_units", "_price"))))
+    packed = sums.groupBy("store_id", "category").agg(values.alias("_by_period"))
+    packed = packed.join(listed, ["store_id", "category"], how="inner")
+    nan = F.lit(float("nan"))
+    every = F.sequence(F.lit(start), F.lit(end + future))
+
+    def units(period: Column) -> Column:
+        count = F.size(F.filter("_firsts", lambda first: first <= period))
+        told = F.coalesce(F.try_element_at("_by_period", period)["_units"], F.lit(0.0))
+        return F.when((period <= end) & (count > 0), told / count).otherwise(nan)
+
+    def price_in(period: Column) -> Column:
+        return F.coalesce(F.try_element_at("_by_period", period)["_price"], nan)
+
+    return packed.select(
+        "store_id", "category", F.transform(every, units).alias("peer_y"),
+        F.transform(every, price_in).alias("peer_price"),
+    )  # fmt: skip
