@@ -13,6 +13,7 @@ import argparse
 import tempfile
 from datetime import date
 
+import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
@@ -136,9 +137,9 @@ def changes(spark: SparkSession, lines: DataFrame, own: JobSettings, *, start: i
             bound = fewest_days(0.15, 0.442, shipments_a_day=some["a_week"].median() / 7, years=rule.years,
                                 share=SHARES["supplier", "late"][0]) / 7  # fmt: skip
             print(f"  changed, {least} to {most:g} shipments a week: {len(some)} suppliers, {seen} of them seen, "
-                  f"median {some['weeks'].fillna(1e9).median():.1f} weeks after the change "
+                  f"median {some['weeks'].fillna(np.inf).median():.1f} weeks after the change "
                   f"(bound for the mean, 15 % to 44 %: {bound:.1f})")  # fmt: skip
-    median = changed["weeks"].fillna(1e9).median()
+    median = changed["weeks"].fillna(np.inf).median()
     print(f"  all {len(changed)}: median {median:.1f} weeks, bar at most {WEEKS_BAR:g}: "
           f"{'reached' if median <= WEEKS_BAR else 'missed'}")  # fmt: skip
 
