@@ -11,8 +11,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from retail_spark.boosters import check_can_train
 from retail_spark.canonical import CALENDAR, INVENTORY, PLANNED_PRICES, PRODUCTS, SALES, STORES
-from retail_spark.errors import InputError, ServiceMissingError
+from retail_spark.errors import InputError
 from retail_spark.forecast.boosting import Booster, smear_of
 from retail_spark.forecast.choosing import Prior
 from retail_spark.forecast.coherence import recipe_above, to_packed_above, to_reconciled
@@ -35,7 +36,6 @@ from retail_spark.forecast.settings import JobSettings
 from retail_spark.forecast.settling import Frame, Pools, accuracy_rows, forecast_rows, measured_rows
 from retail_spark.forecast.transforms import period_of, to_out, to_packed, to_periods, to_planned, to_sold
 from retail_spark.run import Run
-from retail_spark.session import is_classic
 
 _MEASURED = T.StructType([
     T.StructField("bucket", T.IntegerType()), T.StructField("category", T.StringType()),
@@ -167,7 +167,7 @@ def _events(run: Run, recipe: Recipe) -> tuple[int, ...]:
 
 def learn(run: Run, packed: DataFrame, frame: Frame, *, name: str) -> list[Booster]:
     """One booster a cut; none at all where the first cut has too little to learn from."""
-    check_can_train(packed)
+    check_can_train(run.spark, job=run.job, instead="set forecast.global_model to false")
     rows = run.stage(f"{name}_lessons", to_lessons(packed, frame=frame))
     found: list[Booster] = []
     sums: list[tuple[float, float]] = []
@@ -179,20 +179,6 @@ def learn(run: Run, packed: DataFrame, frame: Frame, *, name: str) -> list[Boost
             return []
         found.append(replace(booster, smear=smear_of(sums)))
     return found
-
-
-def check_can_train(frame: DataFrame) -> None:
-    """Raises ServiceMissingError where xgboost.spark cannot train."""
-    instead = "set forecast.global_model to false"
-    try:
-        import xgboost.spark  # noqa: F401
-    except ImportError as error:
-        raise ServiceMissingError(f"xgboost is not installed: {error}.", fix=f"install it, or {instead}") from error
-    if not is_classic(frame.sparkSession):
-        raise ServiceMissingError(
-            "xgboost.spark trains on classic Spark only, and this session is Spark Connect.",
-            fix=f"run forecast by retail-spark run or spark-submit, without SPARK_REMOTE, or {instead}",
-        )
 
 
 def example_of(packed: pd.DataFrame, frame: Frame) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from retail_spark.errors import ServiceMissingError
-from retail_spark.session import is_classic
 from retail_spark.suppliers.features import IDS, Encoder
 from retail_spark.suppliers.model import SCORES, Scorer
 from retail_spark.suppliers.recipe import Recipe
@@ -22,27 +19,6 @@ if TYPE_CHECKING:
 
 _QUANTILES = (0.5, 0.9)
 _BY_THE_LINE = ("delivery_id", "shipment")
-
-
-def check_can_train(frame: DataFrame) -> None:
-    """Raises ServiceMissingError where xgboost.spark cannot train."""
-    try:
-        import xgboost.spark  # noqa: F401
-
-        logging.getLogger("XGBoost-PySpark").addFilter(_is_warning)  # it tells every training at level INFO
-    except ImportError as error:
-        raise ServiceMissingError(
-            f"xgboost is not installed: {error}.", fix="pip install 'xgboost-cpu==3.2.0' (requirements.lock has it)"
-        ) from error
-    if not is_classic(frame.sparkSession):
-        raise ServiceMissingError(
-            "xgboost.spark trains on classic Spark only, and this session is Spark Connect.",
-            fix="run supplier_risk by retail-spark run or spark-submit, without SPARK_REMOTE",
-        )
-
-
-def _is_warning(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING
 
 
 def train_late(known: DataFrame, *, encoder: Encoder, recipe: Recipe, seed: int) -> bytes:

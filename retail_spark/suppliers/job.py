@@ -10,13 +10,14 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from retail_spark.boosters import check_can_train
 from retail_spark.canonical import DELIVERIES, SUPPLIERS
 from retail_spark.errors import InputError
 from retail_spark.lake.writers import Write, replace_slice
 from retail_spark.registry.gates import Gate, Verdict
 from retail_spark.run import Job, Outcome, Run, job
 from retail_spark.suppliers.baselines import shrunk_rate
-from retail_spark.suppliers.boosting import check_can_train, with_scores
+from retail_spark.suppliers.boosting import with_scores
 from retail_spark.suppliers.concentration import herfindahl
 from retail_spark.suppliers.contracts import BASE, DELIVERY_RISK, SUPPLIER_LEVELS, SUPPLIER_RISK
 from retail_spark.suppliers.evaluate import Measured
@@ -59,7 +60,7 @@ def supplier_risk(run: Run, settings: JobSettings) -> Outcome:
     if cut is None:
         run.progress.note("too few known lines to learn from and measure on: the shrunk rate scores")
         return Outcome(tables=_tables(run, features, None, settings=settings), metrics=shown)
-    check_can_train(features.rows)
+    check_can_train(run.spark, job=run.job)
     split = Split(recipe, features.rows, cut.day)
     rival = _rival(run, settings, cut=cut.day)
     compared, measured = _measured(run, settings, split, rival, train=cut.train)
