@@ -128,10 +128,18 @@ def _projected(total: Array, regressors: Array, instruments: Array) -> Array:
 
 
 def wald_f(found: Fit, terms: Sequence[str]) -> float:
-    """Cluster-robust F that these terms are all zero."""
+    """Cluster-robust F that these terms are all zero; 0 where no covariance of theirs is positive definite.
+
+    Of few clusters the two-way matrix can be indefinite (Cameron, Gelbach and Miller 2011, 2.3): then by store alone.
+    """
     at = [found.at(term) for term in terms]
-    values, covariance = found.values[at], found.two_way[np.ix_(at, at)]
-    return float(values @ np.linalg.solve(covariance, values) / len(at))
+    values = found.values[at]
+    for whole in (found.two_way, found.by_store):
+        covariance = whole[np.ix_(at, at)]
+        spread = np.linalg.eigvalsh(covariance)
+        if spread.min() > 1e-9 * max(spread.max(), 0.0):
+            return float(values @ np.linalg.solve(covariance, values) / len(at))
+    return 0.0
 
 
 def overidentification_p(

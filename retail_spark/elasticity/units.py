@@ -53,7 +53,9 @@ def to_shrunk(units: DataFrame, products: DataFrame, *, size: int, settings: Job
     def finish(units: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
         return shrunk_rows(units, products, size=size, rounds=settings.em_rounds)
 
-    return units.groupBy("category").cogroup(products.groupBy("category")).applyInPandas(finish, SHRUNK_SCHEMA)
+    # both come out of the same rows: with columns of its own, Spark can tell one side from the other
+    apart = products.select(*[F.col(name).alias(name) for name in products.columns])
+    return units.groupBy("category").cogroup(apart.groupBy("category")).applyInPandas(finish, SHRUNK_SCHEMA)
 
 
 def shrunk_rows(units: pd.DataFrame, products: pd.DataFrame, *, size: int, rounds: int) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import gzip
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from retail_spark.lake.contracts import LINEAGE
-from retail_spark.lake.query import run_sql
-from retail_spark.lake.store import Lake
-from retail_spark.settings import LakeSettings
 from tests.cluster.conftest import Cluster, ended_well
-from tests.cluster.processes import REPO, clean_environment
+from tests.cluster.processes import clean_environment
 
 pytestmark = pytest.mark.slow
 
@@ -157,32 +154,3 @@ def test_a_second_submit_is_unchanged(cluster: Cluster, clustered: Ran, shop: Pa
     again = json.loads(done.stdout.splitlines()[-1])
     assert again["status"] == "unchanged"
     assert again["run_id"] == clustered.results["recommend"]["run_id"]
-
-
-@pytest.fixture
-def own_names(spark: SparkSession) -> Iterator[None]:
-    """No table names from another test's lake in the session's catalog, before and after."""
-
-    def forget() -> None:
-        for schema in ("silver", "gold", "ops"):
-            spark.sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")  # external tables: no data is deleted
-
-    forget()
-    yield
-    forget()
-
-
-QUERIES = [
-    pytest.param(query, id=f"{path.stem}-{number}")
-    for path in sorted((REPO / "deploy" / "sql").glob("*.sql"))
-    for number, query in enumerate(path.read_text(encoding="utf-8").split(";"), start=1)
-    if query.strip()
-]
-
-
-@pytest.mark.usefixtures("own_names")
-@pytest.mark.parametrize("query", QUERIES)
-def test_the_shipped_sql_answers(spark: SparkSession, local: Ran, query: str) -> None:
-    lake = Lake.open(spark, LakeSettings(root=str(local.lake)))
-
-    assert run_sql(lake, query).limit(5).collect()

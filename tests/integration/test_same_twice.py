@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from retail_spark.demo import conf_folder
 from retail_spark.domains import JOBS, entry
 from retail_spark.errors import ServiceMissingError
 from retail_spark.lake.content import content_hash
-from retail_spark.lake.query import tables
+from retail_spark.lake.query import run_sql, tables
 from retail_spark.lake.store import Lake
 from retail_spark.layers import resolve
 from retail_spark.lifecycle import run_job
@@ -26,7 +27,8 @@ QUICK = (
     "supplier_risk.calibration_slices=1", "elasticity.double_ml=false", "forecast.trees=10", "forecast.buckets=2",
     "forecast.replicates=20", "forecast.train_periods=40", "forecast.windows=2",
 )  # fmt: skip
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+REPO = Path(__file__).parents[2]
+NOTEBOOKS = REPO / "notebooks"
 _APART = ("synthetic", "ingest", "maintain")
 ORDER = ["synthetic", "ingest", *(name for name, job in JOBS.items() if name not in _APART and not job.on_demand)]
 # late events and impossible times: one ingest of sound rows has none; and no product of the tiny shop need end soon
@@ -106,6 +108,34 @@ def test_a_notebook_draws_its_pictures_from_the_output_tables(
     pictures = list(Path(house.settings.lake.root).glob(f"_notebooks/{notebook.stem}_*.png"))
     assert len(pictures) == 2
     assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+
+
+@pytest.fixture
+def own_names(spark: SparkSession) -> Iterator[None]:
+    """No table names from another test's lake in the session's catalog, before and after."""
+
+    def forget() -> None:
+        for schema in ("silver", "gold", "ops"):
+            spark.sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")  # external tables: no data is deleted
+
+    forget()
+    yield
+    forget()
+
+
+QUERIES = [
+    pytest.param(query, id=f"{path.stem}-{number}")
+    for path in sorted((REPO / "deploy" / "sql").glob("*.sql"))
+    for number, query in enumerate(path.read_text(encoding="utf-8").split(";"), start=1)
+    if query.strip()
+]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_names")
+@pytest.mark.parametrize("query", QUERIES)
+def test_the_shipped_sql_answers(house: House, query: str) -> None:
+    assert run_sql(house.lake, query).limit(5).collect()
 
 
 @pytest.mark.slow

@@ -8,7 +8,14 @@ import pyfixest as pf
 import pytest
 
 from retail_spark.elasticity.absorb import period_effects
-from retail_spark.elasticity.least_squares import CellMoments, fit, overidentification_p, solve_small, wald_f
+from retail_spark.elasticity.least_squares import (
+    CellMoments,
+    Fit,
+    fit,
+    overidentification_p,
+    solve_small,
+    wald_f,
+)
 from retail_spark.elasticity.pooled import Member, Rules, estimate_rows
 
 COLUMNS = ("y", "price", "base_price", "discount", "on_promotion", "on_display", "on_deal", "cost", "other_markets")
@@ -153,3 +160,13 @@ def test_many_small_regressions_equal_lstsq() -> None:
     assert small.values[rest] == pytest.approx(np.stack(whole)[rest], abs=1e-9)
     assert np.isnan(small.values[4]).all(), "a collinear price has no number"
     assert small.left[4] == pytest.approx(0, abs=1e-6)
+
+
+def test_an_indefinite_two_way_covariance_leaves_the_f_to_the_stores() -> None:
+    by_store = np.array([[2.0, 0.5], [0.5, 1.0]])
+    indefinite = np.array([[1.0, 2.0], [2.0, 1.0]])
+    values = np.array([1.0, -1.0])
+    found = Fit(("cost", "other_markets"), values, indefinite, by_store, np.zeros(0), 5)
+    assert wald_f(found, ["cost", "other_markets"]) == pytest.approx(values @ np.linalg.solve(by_store, values) / 2)
+    flat = Fit(("cost", "other_markets"), values, indefinite, np.zeros((2, 2)), np.zeros(0), 5)
+    assert wald_f(flat, ["cost", "other_markets"]) == 0.0
