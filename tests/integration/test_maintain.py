@@ -58,6 +58,20 @@ def test_vacuum_keeps_a_week(lake: Lake) -> None:
         JobSettings(retain_hours=24)
 
 
+def test_vacuum_removes_what_a_killed_write_left_long_ago(lake: Lake) -> None:
+    frame = lake.spark.createDataFrame([("a",)], "id string").coalesce(1)
+    carry_out(lake, append_once(NOTES, frame), run_id="one")
+    folder = Path(lake.path(NOTES.table))
+    old, young = folder / "part-old.parquet", folder / "part-young.parquet"
+    for left in (old, young):
+        left.write_bytes(b"half a file")
+    long_ago = (datetime.now(UTC) - timedelta(days=8)).timestamp()
+    utime(old, (long_ago, long_ago))
+    vacuum(lake, NOTES.table, retain_hours=168)
+    assert (old.exists(), young.exists()) == (False, True)
+    assert lake.read(NOTES.table).count() == 1
+
+
 def test_stages_of_runs_killed_long_ago_are_dropped(lake: Lake) -> None:
     old, young = (Path(lake.root, "_staging", name) for name in ("old", "young"))
     for folder in (old, young):
