@@ -6,7 +6,7 @@ WHERE is_recommended
 ORDER BY expected_margin_change DESC, store_id, product_id
 LIMIT 20;
 
--- What every estimator says of a category, side by side; the default is the one that prices rest on.
+-- What every estimator says of a category, side by side: the default is the one that prices rest on.
 SELECT member AS category, estimator, round(estimate, 2) AS elasticity, round(ci_low, 2) AS low,
        round(ci_high, 2) AS high, round(first_stage_f, 1) AS first_stage_f, is_default, status
 FROM gold.latest_elasticity_estimates

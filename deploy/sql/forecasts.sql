@@ -6,7 +6,7 @@ GROUP BY store_id, product_id
 ORDER BY expected DESC, store_id, product_id
 LIMIT 50;
 
--- What lies ahead by category, with its interval; means add up over the levels, quantiles do not.
+-- What lies ahead by category, with its interval: means add up over the levels, quantiles do not.
 SELECT member AS category, date, round(mean, 1) AS mean, round(lo_95, 1) AS lo_95, round(hi_95, 1) AS hi_95
 FROM gold.latest_forecast_levels
 WHERE level = 'category'
