@@ -10,9 +10,10 @@ from functools import cached_property
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from retail_spark.recommend.blocks import blocks_of, pack_customers, pack_products
 from retail_spark.recommend.factors import Factors, learn_factors
 from retail_spark.recommend.model import Blend, Recipe
-from retail_spark.recommend.ranking import Wanted, blocks_of, pack_customers, pack_products, to_lists
+from retail_spark.recommend.ranking import Wanted, to_lists
 from retail_spark.recommend.settings import JobSettings
 from retail_spark.recommend.transforms import only_purchases, to_history, to_products, with_confidence
 from retail_spark.run import Run

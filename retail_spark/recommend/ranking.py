@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
+from retail_spark.recommend.blocks import one_row
 from retail_spark.recommend.model import (
     PRODUCT_FEATURES,
     STRATEGIES,
@@ -27,20 +26,8 @@ from retail_spark.recommend.model import (
     Ranking,
     rank_products,
 )
-from retail_spark.recommend.topk import Entries, Floats, Ints, merged
+from retail_spark.recommend.topk import Floats, Ints, merged
 
-_CUSTOMER_BLOCK = (
-    "block INT, customer_ids ARRAY<STRING>, customer_factors BINARY, starts BINARY, bought BINARY, orders BINARY, "
-    "decayed BINARY"
-)
-_CUSTOMER_SCHEMA = pa.schema(
-    [("block", pa.int32()), ("customer_ids", pa.list_(pa.string()))]
-    + [(name, pa.binary()) for name in ("customer_factors", "starts", "bought", "orders", "decayed")]
-)
-_PRODUCT_BLOCK = (
-    "product_ids ARRAY<STRING>, product_numbers BINARY, product_factors BINARY, product_features BINARY, "
-    "is_content BINARY, categories BINARY"
-)
 _PARTIAL = (
     "block INT, customer_ids ARRAY<STRING>, product_ids ARRAY<STRING>, categories BINARY, places BINARY, "
     "scores BINARY, strategies BINARY"
@@ -88,106 +75,6 @@ def to_lists(
     return pairs.mapInArrow(rank, _PARTIAL).groupBy("block").applyInArrow(merge, _LISTS)
 
 
-def pack_customers(history: DataFrame, factors: DataFrame, *, blocks: int) -> DataFrame:
-    """One row per block of customers, by number: ids, factors and histories as binary columns."""
-    entries = history.select(
-        _block("customer_no", blocks).alias("block"),
-        "customer_no",
-        "customer_id",
-        "product_no",
-        F.col("orders").cast("float").alias("orders"),
-        F.col("decayed").cast("float").alias("decayed"),
-    )
-    learned = factors.select(
-        _block("id", blocks).alias("block"), F.col("id").alias("customer_no"), F.col("features").alias("factors")
-    )
-    packed = entries.groupBy("block").cogroup(learned.groupBy("block")).applyInArrow(_pack_customers, _CUSTOMER_BLOCK)
-    return packed.repartition(_tasks(history))
-
-
-def pack_products(products: DataFrame, factors: DataFrame, *, blocks: int) -> DataFrame:
-    """One row per block of products, by number and inside by product_id: ids, factors, features as binary columns.
-
-    `products` may have is_content and category; a NULL category counts as one of its own.
-    """
-    learned = factors.select(F.col("id").alias("product_no"), F.col("features").alias("factors"))
-    features = F.array(*[F.col(name).cast("float") for name in PRODUCT_FEATURES]).alias("features")
-    is_content = F.col("is_content") if "is_content" in products.columns else F.lit(False)
-    category = F.xxhash64("category") if "category" in products.columns else F.lit(0).cast("long")
-    rows = products.join(learned, "product_no", how="inner").select(
-        "product_id", "product_no", "factors", features, is_content.alias("is_content"), category.alias("category")
-    )
-    # through a shuffle: every task of the pairing reads the packed blocks, none packs them again
-    packed = rows.withColumn("block", _block("product_no", blocks)).groupBy("block")
-    return packed.applyInArrow(_pack_products, _PRODUCT_BLOCK).repartition(1)
-
-
-def blocks_of(rows: int, *, size: int) -> int:
-    """How many blocks of about `size` rows."""
-    return max(1, -(-rows // size))
-
-
-def _block(number: str, blocks: int) -> Column:
-    return F.pmod(F.col(number), F.lit(blocks)).cast("int")
-
-
-def _tasks(frame: DataFrame) -> int:
-    return int(frame.sparkSession.conf.get("spark.sql.shuffle.partitions") or 4)
-
-
-def _pack_customers(entries: pa.Table, learned: pa.Table) -> pa.Table:
-    """One row: the customers of a block who have factors, by id, each with the products bought, by number."""
-    learned = learned.sort_by("customer_no").combine_chunks()
-    numbers = learned["customer_no"].to_numpy()
-    bought_by, products = entries["customer_no"].to_numpy(), entries["product_no"].to_numpy()
-    at = np.minimum(np.searchsorted(numbers, bought_by), max(len(numbers) - 1, 0))
-    has_factors = numbers[at] == bought_by if len(numbers) else np.zeros(len(bought_by), dtype=bool)
-    of_customer, first, counts = np.unique(bought_by[has_factors], return_index=True, return_counts=True)
-    if not len(of_customer):
-        return pa.Table.from_batches([], schema=_CUSTOMER_SCHEMA)
-    ids = entries["customer_id"].filter(pa.array(has_factors)).take(pa.array(first)).combine_chunks()
-    by_id = pc.sort_indices(ids).to_numpy()
-    place = np.empty(len(by_id), dtype=np.int64)
-    place[by_id] = np.arange(len(by_id))
-    order = np.lexsort((products[has_factors], place[np.searchsorted(of_customer, bought_by[has_factors])]))
-    starts = np.concatenate([[0], np.cumsum(counts[by_id])])
-    factors = learned["factors"].take(pa.array(np.searchsorted(numbers, of_customer[by_id])))
-    row = {
-        "block": entries["block"][0].as_py(),
-        "customer_ids": ids.take(pa.array(by_id)).to_pylist(),
-        "customer_factors": _flat(factors, np.float32),
-        "starts": starts.astype(np.int32).tobytes(),
-        "bought": products[has_factors][order].astype(np.int32).tobytes(),
-        "orders": entries["orders"].to_numpy()[has_factors][order].tobytes(),
-        "decayed": entries["decayed"].to_numpy()[has_factors][order].tobytes(),
-    }
-    return pa.Table.from_batches([_one_row(row)])
-
-
-def _pack_products(table: pa.Table) -> pa.Table:
-    table = table.sort_by("product_id").combine_chunks()
-    row = {
-        "product_ids": table["product_id"].to_pylist(),
-        "product_numbers": table["product_no"].to_numpy().astype(np.int32).tobytes(),
-        "product_factors": _flat(table["factors"], np.float32),
-        "product_features": _flat(table["features"], np.float32),
-        "is_content": table["is_content"].to_numpy().astype(np.bool_).tobytes(),
-        "categories": table["category"].to_numpy().astype(np.int64).tobytes(),
-    }
-    return pa.Table.from_batches([_one_row(row)])
-
-
-def _one_row(row: dict[str, object]) -> pa.RecordBatch:
-    kinds = {list: pa.list_(pa.string()), bytes: pa.binary(), int: pa.int32()}
-    arrays = [pa.array([value], type=kinds[type(value)]) for value in row.values()]
-    return pa.RecordBatch.from_arrays(arrays, names=list(row))
-
-
-def _flat(column: pa.ChunkedArray, kind: type[np.generic]) -> bytes:
-    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return bytes(values.astype(kind).tobytes())
-
-
 def _rankings(pair: dict[str, Any], *, wanted: Sequence[Wanted], k: int) -> tuple[Products, list[Ranking]]:
     products, numbers = _products_of(pair)
     customers = _customers_of(pair, numbers=numbers)
@@ -217,7 +104,7 @@ def _ranked(pair: dict[str, Any], *, wanted: Sequence[Wanted], k: int) -> pa.Rec
         "scores": np.stack([ranking.scores for ranking in lists]).tobytes(),
         "strategies": np.stack([ranking.strategies for ranking in lists]).tobytes(),
     }
-    return _one_row(row)
+    return one_row(row)
 
 
 def _merged(partial: Sequence[dict[str, Any]], *, wanted: Sequence[Wanted], k: int) -> pa.Table:
@@ -264,17 +151,8 @@ def _flat_list(
     k: int,
 ) -> pa.Table:
     """One list of a block as flat rows. `codes` are places in `ids`, which is sorted."""
-    n, width = codes.shape
-    row = np.repeat(np.arange(n), width)
-    flat = codes.ravel()
-    entries = Entries(row, flat, scores.ravel())
-    best, values = merged(entries, n=n, k=k, categories=categories[flat], quota=want.quota)
-    # a (customer, product) pair is in one block of products only, so its strategy is found by the pair
-    pair = row.astype(np.int64) * len(ids) + flat
-    order = np.argsort(pair, kind="stable")
-    asked = np.arange(n, dtype=np.int64)[:, None] * len(ids) + best
-    at = np.minimum(np.searchsorted(pair, asked, sorter=order), len(pair) - 1)
-    found = Ranking(best, values, strategies.ravel()[order[at]])
+    best, values, at = merged(codes, scores, k=k, categories=categories[codes], quota=want.quota)
+    found = Ranking(best, values, np.take_along_axis(strategies, at, axis=1))
     return _rows(want, pa.array(people, type=pa.string()), pa.array(ids.tolist(), type=pa.string()), found)
 
 

@@ -11,10 +11,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
+from retail_spark.recommend.blocks import blocks_of, pack_customers, pack_products
 from retail_spark.recommend.contracts import BY_BASKETS, BY_CUSTOMERS, BY_FACTORS
 from retail_spark.recommend.learning import Learned
 from retail_spark.recommend.model import Blend
-from retail_spark.recommend.ranking import Wanted, blocks_of, pack_customers, pack_products, to_lists
+from retail_spark.recommend.ranking import Wanted, to_lists
 from retail_spark.recommend.settings import JobSettings
 
 _BASKETS = 4096

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ ABSENT = np.float32(-1)
 _NOISE_BITS = 4
 """Lowest bits of a float32 score that are rounded away before ranking: products whose scores differ by less than a
 millionth are ties, decided by product_id, and the order of a sum inside BLAS or Spark decides nothing."""
-_SLACK = np.float32(1 - 4e-6)
+_SLACK, _ZERO = np.float32(1 - 4e-6), np.float32(0)
+_LOW = np.int64((1 << 27) - 1)
+"""The 27 bits of a score without sign and noise, and of a place: a block holds fewer than 134 million products."""
 _ROWS, _WIDTH, _GROUPS = 128, 4096, 64
 """Customers and products of one matrix product, 2 MB that stay in the cache; groups whose maxima bound a row's k-th."""
 
@@ -70,26 +73,39 @@ class Board:
     def _candidates(self, k: int) -> Entries:
         """Every entry that can be among the k best of its row, by row, then the highest first, then place."""
         k = min(k, len(self.popular))
-        parts = [] if self.leaves_out else [self.own]
-        bar = np.zeros(self.n, dtype=np.float32)
+        tiles = []
         if self.left is not None and self.right is not None:
-            tiles = [
-                np.ascontiguousarray(self.right[:, at : at + _WIDTH]) for at in range(0, len(self.popular), _WIDTH)
-            ]
-            room = np.empty(_ROWS * _WIDTH, dtype=np.float32), np.empty(_ROWS * _WIDTH, dtype=np.bool_)
-            for first in range(0, self.n, _ROWS):
-                rows = slice(first, min(first + _ROWS, self.n))
-                open_, bar[rows] = self._by_affinity(self.left[rows], tiles, rows=rows, k=k, room=room)
-                parts.append(open_)
-        parts.append(self._by_popularity(np.flatnonzero(bar <= self.popular.max(initial=0)), k))
-        return _sorted(_union([part for part in parts if len(part.row)]))
+            starts = range(0, len(self.popular), _WIDTH)
+            tiles = [np.ascontiguousarray(self.right[:, at : at + _WIDTH]) for at in starts]
+        room = np.empty(_ROWS * _WIDTH, dtype=np.float32), np.empty(_ROWS * _WIDTH, dtype=np.bool_)
+        chunks = [slice(first, min(first + _ROWS, self.n)) for first in range(0, self.n, _ROWS)]
+        return _joined([self._best_of(rows, tiles, k=k, room=room) for rows in chunks])
+
+    def _best_of(
+        self, rows: slice, tiles: list[Floats], *, k: int, room: tuple[Floats, npt.NDArray[np.bool_]]
+    ) -> Entries:
+        """The candidates of a few rows."""
+        ends = np.searchsorted(self.own.row, (rows.start, rows.stop))
+        here = slice(*ends)
+        mine = Entries(self.own.row[here] - rows.start, self.own.place[here], self.own.score[here])
+        n = rows.stop - rows.start
+        parts = [] if self.leaves_out else [mine]
+        bar = np.zeros(n, dtype=np.float32)
+        if self.left is not None and tiles:
+            open_, bar = self._by_affinity(self.left[rows], tiles, mine=mine, k=k, room=room)
+            parts.append(open_)
+        needs_more = np.flatnonzero(bar <= self.popular.max(initial=0))
+        if len(needs_more):
+            parts.append(self._by_popularity(needs_more, mine, n=n, k=k))
+        found = _in_order([part for part in parts if len(part.row)])
+        return Entries(found.row + rows.start, found.place, found.score)
 
     def _by_affinity(
         self,
         left: Floats,
         tiles: list[Floats],
         *,
-        rows: slice,
+        mine: Entries,
         k: int,
         room: tuple[Floats, npt.NDArray[np.bool_]],
     ) -> tuple[Entries, Floats]:
@@ -99,8 +115,7 @@ class Board:
         below it is out; only the few entries above leave the matrix. `room` is where a tile's scores and flags go:
         fresh memory for each would cost a third of the product.
         """
-        n = rows.stop - rows.start
-        mine = self.own.only(slice(*np.searchsorted(self.own.row, (rows.start, rows.stop))))  # type: ignore[arg-type]
+        n = len(left)
         best = np.full((n, k), -np.inf, dtype=np.float32)
         bar = np.zeros(n, dtype=np.float32)
         has_popular = bool(self.popular.any())
@@ -112,47 +127,62 @@ class Board:
                 scores += self.popular[at : at + width]
             if self.leaves_out:
                 here = (mine.place >= at) & (mine.place < at + width)
-                scores[mine.row[here] - rows.start, mine.place[here] - at] = -np.inf
+                scores[mine.row[here], mine.place[here] - at] = -np.inf
             if number & (number + 1) == 0:  # at tiles 0, 1, 3, 7, ...: each bar serves as many as came before it
                 best = _k_best(np.concatenate([best, _group_maxima(scores, k)], axis=1), k)
                 bar = np.maximum(best.min(axis=1) * _SLACK, np.float32(0))
             flags = np.greater_equal(scores, bar[:, None], out=room[1][: n * width].reshape(n, width))
             row, place = np.divmod(np.flatnonzero(flags), width)
             found.append(Entries(row, place + at, scores[row, place]))
-        joined = found[0] if len(found) == 1 else _union(found, unique=True)
+        joined = _joined(found)
         kept = joined.only(joined.score >= bar[joined.row])
-        return Entries(kept.row + rows.start, kept.place, np.maximum(kept.score, self.popular[kept.place])), bar
+        return Entries(kept.row, kept.place, np.maximum(kept.score, self.popular[kept.place]) + _ZERO), bar
 
-    def _by_popularity(self, rows: Integers, k: int) -> Entries:
-        """The best of each row by popularity alone: what is there for products without affinity.
+    def _by_popularity(self, rows: Integers, mine: Entries, *, n: int, k: int) -> Entries:
+        """The best of these rows by popularity alone: what is there for products without affinity.
 
         Where such a product has an affinity after all, its entry by affinity is higher and wins, or lies below the
         bar and decides nothing.
         """
-        order = np.lexsort((np.arange(len(self.popular)), -without_noise(self.popular)))
-        bought = np.bincount(self.own.row, minlength=self.n) if self.leaves_out else np.zeros(self.n, dtype=np.int64)
+        order = self._most_popular
+        bought = np.bincount(mine.row, minlength=n) if self.leaves_out else np.zeros(n, dtype=np.int64)
         counts = np.minimum(k + bought[rows], len(order))
         row = np.repeat(rows, counts)
         place = order[np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)]
         entries = Entries(row, place, self.popular[place])
-        if not self.leaves_out:
+        if not self.leaves_out or not len(mine.row):
             return entries
         width = len(self.popular)
-        seen = np.sort(self.own.row.astype(np.int64) * width + self.own.place)
+        seen = np.sort(mine.row.astype(np.int64) * width + mine.place)
         keys = row.astype(np.int64) * width + place
-        at = np.minimum(np.searchsorted(seen, keys), max(len(seen) - 1, 0))
-        return entries.only(seen[at] != keys) if len(seen) else entries
+        at = np.minimum(np.searchsorted(seen, keys), len(seen) - 1)
+        return entries.only(seen[at] != keys)
+
+    @cached_property
+    def _most_popular(self) -> Integers:
+        """Places by popularity, ties by place."""
+        return np.lexsort((np.arange(len(self.popular)), -without_noise(self.popular)))
 
 
 def merged(
-    entries: Entries, *, n: int, k: int, categories: Integers | None = None, quota: int | None = None
-) -> tuple[Ints, Floats]:
-    """The k best of each of n rows out of the best of its parts, ties by place; `categories` has one code an entry."""
-    order = np.lexsort((entries.place, -entries.score, entries.row))
-    order = order[entries.score[order] >= 0]
+    places: Integers, scores: Floats, *, k: int, categories: Integers | None = None, quota: int | None = None
+) -> tuple[Ints, Floats, Integers]:
+    """The k best of each row out of the best of its parts, ties by place: places, scores, and where each stood.
+
+    All are n x k; `categories` has one code an entry. Where a row has fewer, scores are ABSENT.
+    """
+    keys = (_inverted(scores) << 32) | places
+    order = np.argsort(keys, axis=1)
+    best = np.take_along_axis(without_noise(scores), order, axis=1)
     if quota is not None and categories is not None:
-        order = order[_within_quota(entries.row[order], categories[order], quota)]
-    return _padded(entries.only(order), n=n, k=k)
+        width = scores.shape[1]
+        row = np.repeat(np.arange(len(scores)), width)
+        kept = _within_quota(row, np.take_along_axis(categories, order, axis=1).ravel(), quota).reshape(order.shape)
+        left_out_last = np.argsort(~kept, axis=1, kind="stable")
+        order = np.take_along_axis(order, left_out_last, axis=1)
+        best = np.take_along_axis(np.where(kept, best, ABSENT), left_out_last, axis=1)
+    order, best = order[:, :k], best[:, :k]
+    return np.take_along_axis(places, order, axis=1).astype(np.int32), best, order
 
 
 def without_noise(scores: Floats) -> Floats:
@@ -176,23 +206,35 @@ def _k_best(values: Floats, k: int) -> Floats:
     return values if width <= k else np.partition(values, width - k, axis=1)[:, width - k :]
 
 
-def _union(parts: list[Entries], *, unique: bool = False) -> Entries:
-    """All entries; of several for one product of a row the highest, unless they are known to be `unique`."""
+def _joined(parts: list[Entries]) -> Entries:
     if not parts:
         return Entries(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-    whole = Entries(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "place", "score")))
-    if unique or len(parts) == 1:
-        return whole
-    order = np.lexsort((-whole.score, whole.place, whole.row))
-    row, place = whole.row[order], whole.place[order]
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = (row[1:] != row[:-1]) | (place[1:] != place[:-1])
-    return whole.only(order[first])
+    return Entries(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "place", "score")))
 
 
-def _sorted(entries: Entries) -> Entries:
-    quiet = Entries(entries.row, entries.place, without_noise(entries.score.astype(np.float32)))
-    return quiet.only(np.lexsort((quiet.place, -quiet.score, quiet.row)))
+def _in_order(parts: list[Entries]) -> Entries:
+    """Entries of at most _ROWS rows by row, the highest first, then place; of several for one product the highest.
+
+    An entry is sorted as one number: 9 bits of row, 27 of the score (no noise, the highest first), 27 of place.
+    """
+    whole = _joined(parts)
+    row, score, place = whole.row.astype(np.int64), _inverted(whole.score), whole.place.astype(np.int64)
+    if len(parts) > 1:
+        keys = np.sort((row << 54) | (place << 27) | score)
+        is_first = np.ones(len(keys), dtype=np.bool_)
+        is_first[1:] = (keys[1:] >> 27) != (keys[:-1] >> 27)
+        keys = keys[is_first]
+        keys = np.sort((keys >> 54 << 54) | ((keys & _LOW) << 27) | ((keys >> 27) & _LOW))
+    else:
+        keys = np.sort((row << 54) | (score << 27) | place)
+    scores = ((_LOW - ((keys >> 27) & _LOW)) << _NOISE_BITS).astype(np.int32).view(np.float32)
+    return Entries(keys >> 54, keys & _LOW, scores)
+
+
+def _inverted(scores: Floats) -> npt.NDArray[np.int64]:
+    """27 bits of each score, smaller for higher ones; ABSENT is above all."""
+    bits = (without_noise(scores).view(np.int32) >> _NOISE_BITS).astype(np.int64)
+    return np.where(bits < 0, _LOW + 1, _LOW - bits)
 
 
 def _within_quota(row: Integers, category: Integers, quota: int) -> npt.NDArray[np.bool_]:

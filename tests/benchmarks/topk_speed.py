@@ -19,8 +19,9 @@ from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from retail_spark.recommend.blocks import blocks_of, pack_customers, pack_products
 from retail_spark.recommend.model import PRODUCT_FEATURES, Blend
-from retail_spark.recommend.ranking import Wanted, blocks_of, pack_customers, pack_products, to_lists
+from retail_spark.recommend.ranking import Wanted, to_lists
 from retail_spark.recommend.settings import JobSettings
 from retail_spark.session import get_session
 from retail_spark.settings import LakeSettings, Settings, SparkSettings

@@ -9,12 +9,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.errors import UsageError
+from retail_spark.recommend.blocks import pack_customers, pack_products
 from retail_spark.recommend.coldstart import to_default_list, with_strangers
 from retail_spark.recommend.evaluate import to_customer_metrics, to_means, to_truth
 from retail_spark.recommend.factors import learn_factors
 from retail_spark.recommend.learning import POPULAR_BASELINE
 from retail_spark.recommend.model import Blend, confident, fold_in
-from retail_spark.recommend.ranking import Wanted, pack_customers, pack_products, to_lists
+from retail_spark.recommend.ranking import Wanted, to_lists
 from retail_spark.recommend.settings import JobSettings
 from retail_spark.recommend.transforms import (
     only_purchases,
