@@ -338,7 +338,9 @@ class Life:
                 self.lake.ensure(write.contract)
                 version = 0
             else:
-                version = carry_out(self.lake, replace(write, is_checked=True), run_id=row.run_id).version
+                version = carry_out(
+                    self.lake, replace(write, is_checked=True, rows=report.rows), run_id=row.run_id
+                ).version
             if self.lake.catalog and write.contract.snapshot:
                 with_latest(self.lake, write.contract.table)
             return Output(write.contract.name, version, report.rows, slice_)

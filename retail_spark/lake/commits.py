@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from threading import Lock
 
 from pyspark.sql import Column as SparkColumn
@@ -21,6 +21,7 @@ from retail_spark.lake.writers import SliceValue, Write
 
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _DELETE = "__delete"
+_ROWS_A_FILE = 1_000_000
 # A table taken back or cut by hand needs the append again: these operations start a new epoch.
 _RAISES_EPOCH = ("RESTORE", "DELETE", "TRUNCATE", "CREATE OR REPLACE TABLE", "REPLACE TABLE", "CLONE")
 
@@ -77,7 +78,7 @@ def _upsert(lake: Lake, write: Write, run_id: str) -> None:
     view = f"__upsert_{contract.table.parts[-1]}_{run_id}"
     source.createOrReplaceTempView(view)
     lineage = {column.name for column in LINEAGE}
-    on = " AND ".join(f"t.{_q(k)} <=> s.{_q(k)}" for k in contract.key)
+    on = " AND ".join([*(f"t.{_q(k)} <=> s.{_q(k)}" for k in contract.key), *_bounds(write)])
     values = [n for n in names if n not in contract.key and n not in lineage]
     changed = " OR ".join(f"NOT ({_comparable(contract, 't', n)} <=> {_comparable(contract, 's', n)})" for n in values)
     update = ", ".join(f"t.{_q(n)} = s.{_q(n)}" for n in names if n not in contract.key)
@@ -95,8 +96,18 @@ def _upsert(lake: Lake, write: Write, run_id: str) -> None:
         lake.spark.catalog.dropTempView(view)
 
 
+def _bounds(write: Write) -> list[str]:
+    """Conditions on the table's rows by `within`. Delta's MERGE takes no parameters: literals of datetimes, no text."""
+
+    def literal(moment: datetime) -> str:
+        return f"TIMESTAMP '{moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=' ')}+00:00'"
+
+    ends = [(name, *map(literal, bounds)) for name, bounds in sorted(write.within.items())]
+    return [f"t.{_q(name)} BETWEEN {low} AND {high}" for name, low, high in ends]
+
+
 def _replace_slice(lake: Lake, write: Write, run_id: str) -> None:
-    frame, condition = write.contract.select(write.frame), slice_condition(write.slice)
+    frame, condition = _laid_out(write), slice_condition(write.slice)
     if _is_new(lake, write.contract.table):
         # nothing to replace yet: Delta's search for rows to delete would cost more than the write
         refused = F.raise_error(F.lit(f"{write.contract.name}: a row is outside the slice {dict(write.slice)}"))
@@ -106,6 +117,15 @@ def _replace_slice(lake: Lake, write: Write, run_id: str) -> None:
     if old is not None:
         condition = condition | (F.col("as_of") <= F.lit(old))
     frame.writeTo(lake.ref(write.contract.table)).option("userMetadata", run_id).overwrite(condition)
+
+
+def _laid_out(write: Write) -> DataFrame:
+    """The frame; where order is asked for and worth a shuffle, sorted by the first clustering column."""
+    frame, files = write.contract.select(write.frame), -(-(write.rows or 0) // _ROWS_A_FILE)
+    if not write.in_order or files < 2:
+        return frame
+    first = write.contract.cluster_by[0]
+    return frame.repartitionByRange(files, first).sortWithinPartitions(first)
 
 
 def _is_new(lake: Lake, table: TableName) -> bool:

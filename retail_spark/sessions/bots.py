@@ -66,10 +66,11 @@ def is_robot_agent(user_agent: Column) -> Column:
 def with_bot(sessions: DataFrame, *, cut: DataFrame, behaviour: Behaviour) -> DataFrame:
     """One row per session: adds is_bot and bot_reason; takes user_agent and longest_pause away.
 
-    `cut` are the events with their session_id. Every different user agent is matched once.
+    `cut` are the events with their session_id. Every different user agent is matched once: as a column of the distinct
+    ones, because a filter on them would be pushed below the distinct and match every row.
     """
     agents = sessions.select("user_agent").where(F.col("user_agent").isNotNull()).distinct()
-    robots = agents.where(is_robot_agent(F.col("user_agent"))).withColumn("_is_robot", F.lit(True))
+    robots = agents.withColumn("_is_robot", is_robot_agent(F.col("user_agent")))
     many = sessions.where(F.col("events") >= behaviour.breadth).select("session_id")
     seen = cut.join(many, on="session_id", how="left_semi").groupBy("session_id")
     breadth = seen.agg(F.count_distinct(F.coalesce("product_id", "page_url")).alias("_breadth"))

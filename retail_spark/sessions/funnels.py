@@ -55,8 +55,8 @@ def to_funnels(sessions: DataFrame, *, funnels: Mapping[str, Funnel], time_zone:
         for i, step in enumerate(funnel.steps)
     ]
     people = sessions.where(~F.col("is_bot"))
-    local_day = F.to_date(F.from_utc_timestamp("started_at", time_zone)).alias("date")
-    levels = people.select(local_day, "visitor_id", F.explode("funnel_steps").alias("funnel", "level"))
+    day = day_of("started_at", time_zone=time_zone).alias("date")
+    levels = people.select(day, "visitor_id", F.explode("funnel_steps").alias("funnel", "level"))
     reached = levels.select("date", "funnel", "visitor_id", F.explode(F.sequence(F.lit(1), "level")).alias("step"))
     counted = reached.groupBy("date", "funnel", "step").agg(
         F.count_distinct("visitor_id").alias("visitors"), F.count(F.lit(1)).alias("sessions")
@@ -77,6 +77,11 @@ def to_funnels(sessions: DataFrame, *, funnels: Mapping[str, Funnel], time_zone:
             "conversion_from_start": F.col("sessions") / first,
         }
     )
+
+
+def day_of(time: str, *, time_zone: str) -> Column:
+    """The day of a UTC timestamp in a time zone."""
+    return F.to_date(F.from_utc_timestamp(time, time_zone))
 
 
 def _matches(cut: DataFrame, name: str, funnel: Funnel) -> Column:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -23,15 +24,16 @@ from retail_spark.sessions.contracts import (
     STREAMS,
     VISITOR_IDENTITIES,
 )
-from retail_spark.sessions.funnels import to_funnels, to_steps
+from retail_spark.sessions.funnels import day_of, to_funnels, to_steps
 from retail_spark.sessions.identities import to_identities
-from retail_spark.sessions.increments import only_in, only_outside, to_redirects, to_spans, with_followed
+from retail_spark.sessions.increments import to_redirects, with_followed
 from retail_spark.sessions.measuring import Measures, to_sessions
+from retail_spark.sessions.scope import Reach, Scope, bounds_of, scope_of, with_change, with_kept
 from retail_spark.sessions.settings import JobSettings
 from retail_spark.sessions.stream import MicroBatch, drive
 from retail_spark.sessions.transforms import MICROS, Rule, dead_letter_reason, with_sessions
 
-_HISTORY = ("session_number", "last_non_direct_channel")
+_SHARES = ("bounce", "converted", "engaged", "bot")
 
 
 def sessionize(run: Run, settings: JobSettings) -> Outcome:
@@ -41,55 +43,14 @@ def sessionize(run: Run, settings: JobSettings) -> Outcome:
         judged = run.stage("judged", scope.only(run.read(EVENTS), time="occurred_at").transform(with_reason, settings))
         cut = run.stage("cut", judged.where("reason IS NULL").transform(with_sessions, rule=rule_of(settings)))
     with run.progress.step("measure", "measuring sessions"):
-        made = run.stage("made", cut.transform(to_measured, settings=settings))
-        kept = scope.kept(run.previous(SESSIONS)).drop(*_HISTORY)
-        whole = made.unionByName(kept.select(*made.columns)).transform(
-            with_history, look_back_days=settings.look_back_days
-        )
-        sessions = run.stage("sessions", whole)
-    every = scope.untouched(run.previous(SESSIONS)).select(*sessions.columns).unionByName(sessions)
+        measured = run.stage("measured", cut.transform(to_measured, settings=settings))
+        made = run.stage("made", measured.transform(with_flags, cut=cut, settings=settings))
+        whole = made.transform(with_kept, scope.kept()).transform(with_history, look_back_days=settings.look_back_days)
+        sessions = run.stage("sessions", whole.transform(with_change))
     return Outcome(
-        tables=_writes(run, settings, scope, Cut(judged, cut, made, sessions, every)),
-        metrics=scope.metrics() | to_metrics(every),
+        tables=_writes(run, settings, scope, Cut(judged, cut, made, sessions)),
+        metrics=scope.metrics() | to_metrics(run, scope, made),
     )
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a run cuts: everything, or the spans of time that what came or went can reach."""
-
-    changed: DataFrame | None = None
-    """event_id, visitor_id and occurred_at of what came or went; None: everything is cut."""
-    spans: DataFrame | None = None
-    known: DataFrame | None = None
-    """The sessions before the run."""
-
-    def only(self, frame: DataFrame, *, time: str) -> DataFrame:
-        """The rows that the run cuts, or replaces."""
-        return frame if self.spans is None else only_in(frame, self.spans, time=time)
-
-    def kept(self, sessions: DataFrame) -> DataFrame:
-        """Sessions of touched visitors that stay as they were cut: only their place among the others may change."""
-        if self.spans is None:
-            return sessions.limit(0)
-        touched = sessions.join(self.spans.select("visitor_id").distinct(), on="visitor_id", how="left_semi")
-        return only_outside(touched, self.spans, time="started_at")
-
-    def untouched(self, sessions: DataFrame) -> DataFrame:
-        """Sessions of all other visitors."""
-        if self.spans is None:
-            return sessions.limit(0)
-        return sessions.join(self.spans.select("visitor_id").distinct(), on="visitor_id", how="left_anti")
-
-    def metrics(self) -> dict[str, float]:
-        """events_changed, and events_late: those before the visitor's last stored moment."""
-        if self.changed is None or self.known is None:
-            return {}
-        last = self.known.groupBy("visitor_id").agg(F.max("ended_at").alias("_last"))
-        met = self.changed.join(last, on="visitor_id", how="left")
-        row = met.agg(F.count(F.lit(1)).alias("n"), F.count_if(F.col("occurred_at") < F.col("_last")).alias("late"))
-        found = row.collect()[0]
-        return {"events_changed": float(found["n"]), "events_late": float(found["late"])}
 
 
 @dataclass(frozen=True)
@@ -100,18 +61,6 @@ class Cut:
     events: DataFrame
     made: DataFrame
     sessions: DataFrame
-    every: DataFrame
-
-
-def scope_of(run: Run, *, rule: Rule) -> Scope:
-    """Everything on a first run; later what changed can reach."""
-    if not run.follows(EVENTS):
-        return Scope()
-    with run.progress.step("changes", "finding what changed"):
-        columns = ("event_id", "visitor_id", "occurred_at")
-        changed = run.stage("changed", run.changed_since_last(EVENTS, *columns))
-        known = run.previous(SESSIONS)
-        return Scope(changed, run.stage("spans", to_spans(changed, known, rule=rule)), known)
 
 
 def rule_of(settings: JobSettings) -> Rule:
@@ -138,7 +87,7 @@ def with_reason(events: DataFrame, settings: JobSettings) -> DataFrame:
 
 
 def to_measured(cut: DataFrame, *, settings: JobSettings) -> DataFrame:
-    """One row per session: all that its own events tell."""
+    """One row per session: times, counts, pages, orders, channel."""
     measures = Measures(
         engaged_micros=round(settings.engaged_seconds * MICROS),
         engaged_views=settings.engaged_views,
@@ -146,55 +95,96 @@ def to_measured(cut: DataFrame, *, settings: JobSettings) -> DataFrame:
         dwell_micros=round(settings.dwell_seconds * MICROS),
         own_hosts=settings.own_hosts,
     )
+    return cut.transform(to_sessions, measures=measures).transform(with_channel)
+
+
+def with_flags(sessions: DataFrame, *, cut: DataFrame, settings: JobSettings) -> DataFrame:
+    """Same grain; adds is_bot, bot_reason and funnel_steps. `sessions` is used more than once: a stored one."""
     behaviour = Behaviour(
         events=settings.bot_events,
         events_per_minute=settings.bot_events_per_minute,
         dwell_micros=round(settings.bot_dwell_seconds * MICROS),
         breadth=settings.bot_breadth,
     )
-    sessions = cut.transform(to_sessions, measures=measures).transform(with_channel)
     flagged = sessions.transform(with_bot, cut=cut, behaviour=behaviour)
     # session_id is the key of both sides.
     return flagged.join(to_steps(cut, funnels=settings.funnels), on="session_id", how="left")
 
 
-def to_metrics(sessions: DataFrame) -> dict[str, float]:
-    """What the run prints of all sessions."""
-    share = {name: F.avg(F.col(f"is_{name}").cast("int")) for name in ("bounce", "converted", "engaged", "bot")}
-    row = sessions.agg(
-        F.count(F.lit(1)).alias("sessions"),
-        F.sum("events").alias("events"),
-        *[value.alias(f"{name}_share") for name, value in share.items()],
-    ).collect()[0]
-    found = {name: float(value or 0) for name, value in row.asDict().items()}
-    return found | {"events_per_session": found["events"] / max(found["sessions"], 1.0)}
+def to_metrics(run: Run, scope: Scope, made: DataFrame) -> dict[str, float]:
+    """What the run prints of all sessions: those that were there, less those that were cut anew, and these."""
+    found = counts_of(made)
+    if scope.spans is not None:
+        before, gone = counts_of(run.previous(SESSIONS)), counts_of(scope.old())
+        found = {name: before[name] - gone[name] + value for name, value in found.items()}
+    number = max(found["sessions"], 1.0)
+    shares = {f"{name}_share": found[name] / number for name in _SHARES}
+    return {"sessions": found["sessions"], "events": found["events"], "events_per_session": found["events"] / number,
+            **shares}  # fmt: skip
+
+
+def counts_of(sessions: DataFrame) -> dict[str, float]:
+    """Sessions, their events, and how many are each of _SHARES."""
+    each = [F.count_if(F.col(f"is_{name}")).alias(name) for name in _SHARES]
+    row = sessions.agg(F.count(F.lit(1)).alias("sessions"), F.sum("events").alias("events"), *each).collect()[0]
+    return {name: float(value or 0) for name, value in row.asDict().items()}
 
 
 def _writes(run: Run, settings: JobSettings, scope: Scope, cut: Cut) -> tuple[Write, ...]:
-    old = scope.only(run.previous(SESSIONS), time="started_at")
     letters = cut.judged.where("reason IS NOT NULL")
     identities = cut.sessions.transform(to_identities, max_customers=settings.max_customers)
-    funnels = cut.every.transform(to_funnels, funnels=settings.funnels, time_zone=settings.time_zone)
-    ids = None if scope.changed is None else scope.changed.select("event_id")
+    changed = cut.sessions.where("is_changed")
+    ids, old = (None, None) if scope.changed is None else (scope.changed.select("event_id"), scope.old())
     visitors = None if scope.spans is None else scope.spans.select("visitor_id").distinct()
+    in_events, in_sessions = {}, {}
+    if scope.reach is not None:
+        in_events = {"occurred_at": scope.reach}
+        in_sessions = {"started_at": bounds_of(changed, scope.reach, time="started_at")}
     return (
-        _changed(SESSION_EVENTS, cut.events, ids, staged=True),
-        _changed(SESSIONS, cut.sessions, None if ids is None else old.select("session_id"), staged=True),
-        _redirects(run, old, cut.made),
+        _changed(SESSION_EVENTS, cut.events, ids, staged=True, within=in_events),
+        _changed(SESSIONS, changed, None if old is None else old.select("session_id"), staged=True, within=in_sessions),
+        _redirects(run, scope.old(), cut.made),
         _changed(VISITOR_IDENTITIES, identities, visitors),
-        _changed(SESSION_DEAD_LETTERS, letters, ids, staged=True),
-        replace_slice(FUNNELS, funnels.transform(FUNNELS.select)),
+        _changed(SESSION_DEAD_LETTERS, letters, ids, staged=True, within=in_events),
+        _funnels(run, settings, scope, cut),
         *_stream(run),
     )
 
 
-def _changed(contract: Contract, rows: DataFrame, keys: DataFrame | None, *, staged: bool = False) -> Write:
+def _changed(
+    contract: Contract,
+    rows: DataFrame,
+    keys: DataFrame | None,
+    *,
+    staged: bool = False,
+    within: Mapping[str, Reach] | None = None,
+) -> Write:
     """The whole table anew; or, where `keys` may be gone, the rows as they are now, the keys' other rows deleted."""
     frame = rows.transform(contract.select)
     if keys is None:
-        return replace_slice(contract, frame, staged=staged)
+        return replace_slice(contract, frame, staged=staged, in_order=True)
     gone = keys.join(frame.select(*contract.key), on=list(contract.key), how="left_anti")
-    return upsert(contract, frame, delete=gone, staged=staged)
+    return upsert(contract, frame, delete=gone, staged=staged, within=within)
+
+
+def _funnels(run: Run, settings: JobSettings, scope: Scope, cut: Cut) -> Write:
+    """All funnels; or those of the days on which a session began that went or came."""
+    count = partial(to_funnels, funnels=settings.funnels, time_zone=settings.time_zone)
+    if scope.spans is None:
+        return replace_slice(FUNNELS, count(cut.sessions).transform(FUNNELS.select))
+    day = day_of("started_at", time_zone=settings.time_zone)
+    days = run.stage("days", cut.made.select(day.alias("date")).union(scope.old().select(day)).distinct())
+    stored, touched = (
+        part.select("visitor_id", "started_at", "is_bot", "funnel_steps").join(
+            F.broadcast(days), on=day == F.col("date"), how="left_semi"
+        )
+        for part in (run.previous(SESSIONS), cut.sessions)
+    )
+    funnels = run.stage("funnels", count(scope.untouched(stored).unionByName(touched)))
+    gone = run.previous(FUNNELS).join(days, on="date", how="left_semi").join(funnels, on=list(FUNNELS.key),
+                                                                             how="left_anti")  # fmt: skip
+    frame = funnels.transform(FUNNELS.select)
+    return upsert(FUNNELS, frame, delete=gone.select(*FUNNELS.key), staged=True)
 
 
 def _redirects(run: Run, old: DataFrame, made: DataFrame) -> Write:

@@ -44,23 +44,23 @@ def dead_letter_reason(*, max_late_micros: int | None, max_ahead_micros: int) ->
 
 
 def with_sessions(events: DataFrame, *, rule: Rule) -> DataFrame:
-    """Same grain, one row per event: adds chain_id, session_id, event_number and pause_micros.
+    """Same grain, one row per event: adds chain_id, session_id, session_at, event_number and pause_micros.
 
-    pause_micros is the time since the event before in the session, NULL for its first. Ties are ordered by event_id;
-    events of one moment are never parted.
+    session_at is the session's first moment, microseconds; pause_micros the time since the event before in the session,
+    NULL for its first. Ties are ordered by event_id; events of one moment are never parted.
     """
     unit = F.col("client_session_id") if rule.by_client else F.lit(None).cast("string")
     units = events.withColumns({"_unit": unit, "_at": F.unix_micros("occurred_at")})
     cut = units.transform(_with_chain, rule=rule).transform(_with_session, rule=rule)
     by_client = F.col("_unit").isNotNull()
-    start = F.when(~by_client, F.col("_session_at")).cast("string")
+    start = F.when(~by_client, F.col("session_at")).cast("string")
     chain = F.when(~by_client, F.col("_chain_at")).cast("string")
     return cut.withColumns(
         {
             "session_id": hashed(F.lit("session"), F.col("visitor_id"), start, F.col("_unit")),
             "chain_id": hashed(F.lit("chain"), F.col("visitor_id"), chain, F.col("_unit")),
         }
-    ).drop("_unit", "_at", "_chain_at", "_session_at")
+    ).drop("_unit", "_at", "_chain_at")
 
 
 def hashed(*parts: Column) -> Column:
@@ -90,9 +90,10 @@ def _latest(name: str) -> Column:
 
 
 def _with_session(chained: DataFrame, *, rule: Rule) -> DataFrame:
-    """Adds _session_at, event_number and pause_micros."""
+    """Adds session_at, event_number and pause_micros."""
     split = chained.transform(_with_splits, rule=rule) if rule.splits else chained
-    placed = split.withColumns({"_session_at": _latest("_at"), "_first_row": _latest("_row")})
+    start = _latest("_at") if rule.splits else F.col("_chain_at")
+    placed = split.withColumns({"session_at": start, "_first_row": _latest("_row")})
     return placed.withColumns(
         {
             "event_number": (F.col("_row") - F.col("_first_row") + 1).cast("bigint"),

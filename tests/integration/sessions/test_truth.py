@@ -12,7 +12,7 @@ from retail_spark.canonical import EVENTS
 from retail_spark.lake.store import Lake
 from retail_spark.progress import Progress
 from retail_spark.run import Run
-from retail_spark.sessions.job import rule_of, to_measured
+from retail_spark.sessions.job import rule_of, to_measured, with_flags
 from retail_spark.sessions.settings import JobSettings
 from retail_spark.sessions.transforms import with_sessions
 from retail_spark.settings import LakeSettings, Settings
@@ -73,7 +73,11 @@ def test_robots_are_found_whether_they_say_so_or_not_and_people_are_none(told: t
     events, truth = told
     own = JobSettings()
     cut = with_sessions(events, rule=rule_of(own))
-    sessions = cut.transform(to_measured, settings=own).select("session_id", F.col("is_bot").alias("flagged"))
+    sessions = (
+        cut.transform(to_measured, settings=own)
+        .transform(with_flags, cut=cut, settings=own)
+        .select("session_id", F.col("is_bot").alias("flagged"))
+    )
     by_event = cut.join(truth, on="event_id", how="inner").join(sessions, on="session_id", how="inner")
     kinds = ("is_bot", "is_declared_bot", "flagged")
     each = by_event.select("session_id", *kinds).distinct().groupBy(*kinds).agg(F.count(F.lit(1)).alias("n"))
