@@ -42,11 +42,16 @@ class Tried:
         return len(self.actual)
 
 
-def try_all(panel: Panel, days: Days, *, recipe: Recipe, boosters: Sequence[Booster]) -> Tried:
-    """Every candidate at every cut. `boosters` is one a cut, each trained on what was known by then, or none."""
+def try_all(
+    panel: Panel, days: Days, *, recipe: Recipe, boosters: Sequence[Booster], kept: Array | None = None
+) -> Tried:
+    """Every candidate at every cut. `boosters` is one a cut, each trained on what was known by then, or none.
+
+    `kept` (N, cuts x local models x horizon) is what the local models are known to say; rows of NaN are worked out.
+    """
     cuts = recipe.cuts(panel.periods)
     skip = slice(recipe.gap, recipe.reach)
-    said = [_local(name, panel, cuts=cuts, recipe=recipe)[:, :, skip] for name in recipe.models]
+    said = list(_all_local(panel, cuts=cuts, recipe=recipe, kept=kept))
     if recipe.global_model and boosters:
         past = Past.of(panel)
         both = zip(cuts, boosters, strict=True)
@@ -60,6 +65,18 @@ def try_all(panel: Panel, days: Days, *, recipe: Recipe, boosters: Sequence[Boos
     scale = _scale(panel.y, cuts=cuts)
     values = np.concatenate([values, *_ensembles(values, truth, scale, names=recipe.ensembles)], axis=1)
     return Tried(recipe.candidates, values, truth, scale, demand_classes(panel, recipe=recipe), _instead(panel, cuts))
+
+
+def _all_local(panel: Panel, *, cuts: Sequence[int], recipe: Recipe, kept: Array | None) -> Array:
+    """(local models, cuts, N, horizon)."""
+    shape = (panel.size, len(cuts), len(recipe.models), recipe.horizon)
+    found = np.full(shape, np.nan) if kept is None else kept.reshape(shape)
+    todo = np.flatnonzero(np.isnan(found).all(axis=(1, 2, 3)))
+    part, skip = panel.rows(todo), slice(recipe.gap, recipe.reach)
+    if part.size:
+        fresh = [_local(name, part, cuts=cuts, recipe=recipe)[:, :, skip] for name in recipe.models]
+        found[todo] = np.stack(fresh).transpose(2, 1, 0, 3)
+    return found.transpose(2, 1, 0, 3)
 
 
 def _local(name: str, panel: Panel, *, cuts: Sequence[int], recipe: Recipe) -> Array:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from retail_spark.lake.contracts import BOOLEAN, DATE, DOUBLE, INT, STRING, Column, snapshot
+from pyspark.sql import types as T
+
+from retail_spark.lake.contracts import (
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    INT,
+    LINEAGE,
+    STRING,
+    Column,
+    Contract,
+    snapshot,
+)
 
 LEVELS = ("store_product", "product", "category", "store", "region", "total")
 STATUSES = ("ok", "failed")
@@ -89,3 +101,31 @@ FORECAST_ACCURACY = snapshot(
         *_STATE,
     ),
 )  # fmt: skip
+
+_FINGERPRINT = Column("fingerprint", STRING, "Of all that the numbers were made of: equal means that they still hold.")
+
+FORECAST_TRIALS = Contract(
+    "gold.forecast_trials",
+    grain="One row per store and product: what local models said in the backtest, for the next run to take over.",
+    key=("store_id", "product_id"),
+    columns=(
+        Column("store_id", STRING, "Store or sales channel."),
+        Column("product_id", STRING, "Product (SKU)."),
+        _FINGERPRINT,
+        Column("values", T.ArrayType(DOUBLE), "Cuts x local models x steps, units; NULL where a model said nothing."),
+        *LINEAGE,
+    ),
+)
+
+FORECAST_BOOSTERS = Contract(
+    "gold.forecast_boosters",
+    grain="One row per cut of the backtest: the booster trained on what was known by then, for the next run.",
+    key=("cut",),
+    columns=(
+        Column("cut", INT, "Periods known when it was trained.", check="cut >= 1"),
+        _FINGERPRINT,
+        Column("booster", T.BinaryType(), "xgboost's JSON."),
+        Column("smear", DOUBLE, "Factor on its forecasts, by what earlier boosters missed.", check="smear > 0"),
+        *LINEAGE,
+    ),
+)

@@ -8,7 +8,13 @@ from functools import cache
 from matplotlib.figure import Figure
 
 from retail_spark.canonical import CALENDAR, INVENTORY, PLANNED_PRICES, PRODUCTS, SALES, STORES
-from retail_spark.forecast.contracts import FORECAST_ACCURACY, FORECAST_LEVELS, FORECASTS
+from retail_spark.forecast.contracts import (
+    FORECAST_ACCURACY,
+    FORECAST_BOOSTERS,
+    FORECAST_LEVELS,
+    FORECAST_TRIALS,
+    FORECASTS,
+)
 from retail_spark.forecast.evaluate import gate_of
 from retail_spark.forecast.figures import added_figure, coverage_figure, series_figure
 from retail_spark.forecast.levels import to_level_errors, to_levels
@@ -33,10 +39,11 @@ def forecast(run: Run, settings: JobSettings) -> Outcome:
     """
     recipe = settings.recipe()
     made = make(run, settings, recipe, name="own")
-    shown = {"series": float(made.chosen.count()), "windows": float(made.frame.windows)}
+    shown = {"series": float(made.chosen.count()), "series_fitted": float(made.fitted()),
+             "windows": float(made.frame.windows)}  # fmt: skip
     if made.frame.windows < 2 or not made.measured.has_points:
         run.progress.note("too short a history to measure on: nothing is registered")
-        return Outcome(tables=_tables(run, settings, made), metrics=shown)
+        return Outcome(tables=(*_tables(run, settings, made), *_kept(made)), metrics=shown)
     theirs = _champion_recipe(run)
     is_same = theirs is None or theirs == recipe
     champion = made if is_same else make(run, settings, theirs, name="champion")  # type: ignore[arg-type]
@@ -52,7 +59,7 @@ def forecast(run: Run, settings: JobSettings) -> Outcome:
     }
 
     def tables(verdict: Verdict) -> tuple[Write, ...]:
-        return _tables(run, settings, makers[verdict.scorer]())
+        return (*_tables(run, settings, makers[verdict.scorer]()), *_kept(made))
 
     return Outcome(
         tables=tables,
@@ -67,7 +74,7 @@ JOB: Job = job(
     settings=JobSettings,
     reads=(SALES,),
     optional=(PRODUCTS, STORES, CALENDAR, PLANNED_PRICES, INVENTORY),
-    writes=(FORECASTS, FORECAST_LEVELS, FORECAST_ACCURACY),
+    writes=(FORECASTS, FORECAST_LEVELS, FORECAST_ACCURACY, FORECAST_TRIALS, FORECAST_BOOSTERS),
     learns=True,
 )(forecast)
 
@@ -99,6 +106,14 @@ def _candidate(made: Made, gate: Gate) -> Candidate:
     policy = Policy(made.frame.recipe, booster, made.priors, made.pools, tuple(made.frame.events))
     packed = made.packed.orderBy("store_id", "product_id").limit(3).toPandas()
     return to_candidate(policy, gate=gate, example=example_of(packed, made.frame))
+
+
+def _kept(made: Made) -> tuple[Write, ...]:
+    trials, boosters = made.kept()
+    return (
+        replace_slice(FORECAST_TRIALS, trials.transform(FORECAST_TRIALS.select)),
+        replace_slice(FORECAST_BOOSTERS, boosters.transform(FORECAST_BOOSTERS.select)),
+    )
 
 
 def _tables(run: Run, settings: JobSettings, made: Made) -> tuple[Write, ...]:

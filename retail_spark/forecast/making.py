@@ -17,8 +17,21 @@ from retail_spark.errors import InputError
 from retail_spark.forecast.boosting import Booster, smear_of
 from retail_spark.forecast.choosing import Prior
 from retail_spark.forecast.coherence import recipe_above, to_packed_above, to_reconciled
-from retail_spark.forecast.contracts import FORECAST_ACCURACY, FORECASTS
+from retail_spark.forecast.contracts import (
+    FORECAST_ACCURACY,
+    FORECAST_BOOSTERS,
+    FORECAST_TRIALS,
+    FORECASTS,
+)
 from retail_spark.forecast.evaluate import BUCKETS, Measured
+from retail_spark.forecast.keeping import (
+    fingerprint_of,
+    kept_boosters,
+    to_booster_rows,
+    to_trials,
+    with_fingerprint,
+    with_kept,
+)
 from retail_spark.forecast.learning import (
     codes_of,
     mapped,
@@ -33,7 +46,7 @@ from retail_spark.forecast.learning import (
 from retail_spark.forecast.panel import ATTRIBUTES
 from retail_spark.forecast.recipe import REFERENCE, Recipe
 from retail_spark.forecast.settings import JobSettings
-from retail_spark.forecast.settling import Frame, Pools, accuracy_rows, forecast_rows, measured_rows
+from retail_spark.forecast.settling import KEPT, Frame, Pools, accuracy_rows, forecast_rows, measured_rows
 from retail_spark.forecast.transforms import period_of, to_out, to_packed, to_periods, to_planned, to_sold
 from retail_spark.run import Run
 
@@ -52,6 +65,9 @@ class Made:
     frame: Frame
     packed: DataFrame
     boosters: Sequence[Booster]
+    mark: str
+    """Fingerprint of all that the boosters were trained on."""
+    tried: DataFrame
     priors: dict[str, Prior]
     chosen: DataFrame
     pools: Pools
@@ -69,6 +85,15 @@ class Made:
         figures = _MEASURED.names[2:]
         total = sums.groupBy("bucket", "category").agg(*(F.sum(name).alias(name) for name in figures))
         return Measured(total.toPandas().sort_values(["bucket", "category"]).reset_index(drop=True))
+
+    def kept(self) -> tuple[DataFrame, DataFrame]:
+        """FORECAST_TRIALS and FORECAST_BOOSTERS, without lineage: what the next run may take over."""
+        boosters = to_booster_rows(self.tried.sparkSession, self.boosters, fingerprint=self.mark, frame=self.frame)
+        return to_trials(self.tried, frame=self.frame), boosters
+
+    def fitted(self) -> int:
+        """Series whose local models were worked out by this run, not taken over."""
+        return self.packed.where(F.col(KEPT).isNull()).count()
 
     def sample(self, size: int) -> pd.DataFrame:
         """At most `size` series, picked by their hash."""
@@ -99,16 +124,19 @@ def make(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> Made:
     with run.progress.step("series"):
         packed, frame = prepare(run, settings, recipe, name=name)
     boosters: Sequence[Booster] = ()
+    mark = ""
     with run.progress.step("boosters"):
         if recipe.global_model:
-            boosters = learn(run, packed, frame, name=name)
+            mark = fingerprint_of(packed, frame=frame, seed=run.seed)
+            kept = kept_boosters(run.previous(FORECAST_BOOSTERS), fingerprint=mark, frame=frame)
+            boosters = kept or learn(run, packed, frame, name=name)
     with run.progress.step("trials"):
         tried = run.stage(f"{name}_tried", to_tried(packed, frame=frame, boosters=boosters))
     with run.progress.step("choice"):
         priors = to_priors(tried, frame=frame)
         chosen = run.stage(f"{name}_chosen", to_chosen(tried, frame=frame, priors=priors))
         pools, early = (to_pools(chosen, frame=frame, span=span) for span in ("all", "early"))
-    return Made(frame, packed, boosters, priors, chosen, pools, early)
+    return Made(frame, packed, boosters, mark, tried, priors, chosen, pools, early)
 
 
 def reconciled(run: Run, settings: JobSettings, made: Made, rows: DataFrame) -> DataFrame:
@@ -151,9 +179,11 @@ def prepare(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> tu
         stores=run.read(STORES) if run.has(STORES) else None, clock=clock, end=end, history=count,
         future=recipe.reach, closed_periods=settings.closed_periods, buckets=settings.buckets,
     )  # fmt: skip
-    packed = run.stage(f"{name}_packed", packed)
+    frame = Frame(recipe, end, count, _events(run, recipe), buckets=settings.buckets)
+    marked = run.stage(f"{name}_marked", packed).transform(with_fingerprint, frame=frame)
+    packed = run.stage(f"{name}_packed", marked.transform(with_kept, run.previous(FORECAST_TRIALS)))
     codes = codes_of(packed, most=settings.max_codes) if recipe.global_model else {}
-    return packed, Frame(recipe, end, count, _events(run, recipe), codes, settings.buckets)
+    return packed, replace(frame, codes=codes)
 
 
 def _events(run: Run, recipe: Recipe) -> tuple[int, ...]:

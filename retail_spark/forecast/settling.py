@@ -24,6 +24,8 @@ from retail_spark.forecast.recipe import REFERENCE, Recipe
 
 ALL = "*"
 POLICY = "policy"
+KEPT = "kept"
+"""Column of packed series: what the local models are known to say, an array a series, or NULL."""
 SHARES = tuple(QUANTILES.values())
 Pools = Mapping[str, Array]
 """Class (ALL for every one) -> (horizon, SHARES) quantiles of errors, by the scale of the series; NaN: too few."""
@@ -67,15 +69,22 @@ class Frame:
 
 def tried_rows(packed: pd.DataFrame, frame: Frame, boosters: Sequence[Booster]) -> pd.DataFrame:
     """What every candidate says at every cut; TRIED's columns."""
+    packed = packed.sort_values(list(KEYS)).reset_index(drop=True)
     panel = frame.panel(packed)
-    tried = try_all(panel, frame.days(panel), recipe=frame.recipe, boosters=boosters)
+    kept = _kept(packed[KEPT], frame) if KEPT in packed else None
+    tried = try_all(panel, frame.days(panel), recipe=frame.recipe, boosters=boosters, kept=kept)
     broken: Any = list(panel.broken)
     return panel.keys.assign(
-        demand_class=tried.classes, broken=broken,
+        demand_class=tried.classes, broken=broken, fingerprint=packed.get("fingerprint"),
         values=list(tried.values.transpose(2, 0, 1, 3).reshape(panel.size, -1)),
         actual=list(tried.actual.transpose(1, 0, 2).reshape(panel.size, -1)),
         scale=list(tried.scale.T), instead=list(tried.instead.T),
     )  # fmt: skip
+
+
+def _kept(column: pd.Series, frame: Frame) -> Array:
+    width = len(frame.cuts) * len(frame.recipe.models) * frame.recipe.horizon
+    return np.stack([np.full(width, np.nan) if v is None else np.asarray(v, dtype=np.float64) for v in column])
 
 
 def _tried(rows: pd.DataFrame, frame: Frame) -> Tried:

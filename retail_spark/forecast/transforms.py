@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from retail_spark.forecast.panel import KEYS, PAID, PLANNED
 from retail_spark.forecast.periods import Clock
 
-_PARTS = ("quantity", "out", *PAID, *PLANNED, "known")
+PARTS = ("quantity", "out", *PAID, *PLANNED, "known")
 _ANY = "*"
 
 
@@ -88,18 +88,18 @@ def to_out(inventory: DataFrame, *, clock: Clock, share: float) -> DataFrame:
 
 
 def to_periods(sold: DataFrame, *further: DataFrame) -> DataFrame:
-    """One row per (store_id, product_id, period) that any of the parts knows, with all of _PARTS."""
+    """One row per (store_id, product_id, period) that any of the parts knows, with all of PARTS."""
     frames = [_with_parts(frame) for frame in (sold, *further)]
     whole = frames[0]
     for frame in frames[1:]:
         whole = whole.unionByName(frame)
-    return whole.groupBy(*KEYS, "period").agg(*(F.max(name).alias(name) for name in _PARTS))
+    return whole.groupBy(*KEYS, "period").agg(*(F.max(name).alias(name) for name in PARTS))
 
 
 def _with_parts(frame: DataFrame) -> DataFrame:
     there = set(frame.columns)
     none = F.lit(None).cast("double")
-    return frame.select(*KEYS, "period", *(F.col(n) if n in there else none.alias(n) for n in _PARTS))
+    return frame.select(*KEYS, "period", *(F.col(n) if n in there else none.alias(n) for n in PARTS))
 
 
 def to_packed(
@@ -121,7 +121,7 @@ def to_packed(
     """
     start = end - history + 1
     is_past = F.col("period") <= end
-    entries = F.struct("period", *(F.coalesce(F.col(n), F.lit(float("nan"))).alias(n) for n in _PARTS))
+    entries = F.struct("period", *(F.coalesce(F.col(n), F.lit(float("nan"))).alias(n) for n in PARTS))
     is_inside = F.col("period").between(start, end + future)
     series = periods.groupBy(*KEYS).agg(
         F.sort_array(F.collect_list(F.when(is_inside, entries))).alias("rows"),
@@ -140,7 +140,7 @@ def to_packed(
     series = series.withColumn("first", first).withColumn("is_closed", F.coalesce(is_closed, F.lit(False)))
     peers = to_peers(periods, series=series, start=start, end=end, future=future)
     packed = series.join(peers, ["store_id", "category"], how="left")
-    arrays = [F.col(f"rows.{name}").alias(name) for name in ("period", *_PARTS)]
+    arrays = [F.col(f"rows.{name}").alias(name) for name in ("period", *PARTS)]
     bucket = F.pmod(F.xxhash64("product_id"), F.lit(buckets)).cast("int").alias("bucket")
     return packed.select(*KEYS, "category", "region", "first", "is_closed", bucket, *arrays, "peer_y", "peer_price")
 
