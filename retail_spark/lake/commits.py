@@ -21,7 +21,8 @@ from retail_spark.lake.writers import SliceValue, Write
 
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _DELETE = "__delete"
-_ROWS_A_FILE = 1_000_000
+_ROWS_A_FILE = 250_000
+"""Of a table laid out in order: some tens of megabytes, which a MERGE that touches one row must write again."""
 # A table taken back or cut by hand needs the append again: these operations start a new epoch.
 _RAISES_EPOCH = ("RESTORE", "DELETE", "TRUNCATE", "CREATE OR REPLACE TABLE", "REPLACE TABLE", "CLONE")
 

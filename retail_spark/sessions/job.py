@@ -28,7 +28,7 @@ from retail_spark.sessions.funnels import day_of, to_funnels, to_steps
 from retail_spark.sessions.identities import to_identities
 from retail_spark.sessions.increments import to_redirects, with_followed
 from retail_spark.sessions.measuring import Measures, to_sessions
-from retail_spark.sessions.scope import Reach, Scope, bounds_of, scope_of, with_change, with_kept
+from retail_spark.sessions.scope import Reach, Scope, scope_of, to_changed, with_change, with_kept
 from retail_spark.sessions.settings import JobSettings
 from retail_spark.sessions.stream import MicroBatch, drive
 from retail_spark.sessions.transforms import MICROS, Rule, dead_letter_reason, with_sessions
@@ -133,13 +133,11 @@ def counts_of(sessions: DataFrame) -> dict[str, float]:
 def _writes(run: Run, settings: JobSettings, scope: Scope, cut: Cut) -> tuple[Write, ...]:
     letters = cut.judged.where("reason IS NOT NULL")
     identities = cut.sessions.transform(to_identities, max_customers=settings.max_customers)
-    changed = cut.sessions.where("is_changed")
+    changed, reach = to_changed(run, scope, cut.sessions)
     ids, old = (None, None) if scope.changed is None else (scope.changed.select("event_id"), scope.old())
     visitors = None if scope.spans is None else scope.spans.select("visitor_id").distinct()
-    in_events, in_sessions = {}, {}
-    if scope.reach is not None:
-        in_events = {"occurred_at": scope.reach}
-        in_sessions = {"started_at": bounds_of(changed, scope.reach, time="started_at")}
+    in_events = {} if scope.reach is None else {"occurred_at": scope.reach}
+    in_sessions = {} if reach is None else {"started_at": reach}
     return (
         _changed(SESSION_EVENTS, cut.events, ids, staged=True, within=in_events),
         _changed(SESSIONS, changed, None if old is None else old.select("session_id"), staged=True, within=in_sessions),

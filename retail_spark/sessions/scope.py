@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.canonical import EVENTS
@@ -17,6 +17,11 @@ from retail_spark.sessions.transforms import Rule
 Reach = tuple[datetime, datetime]
 """First and last moment, UTC."""
 _HISTORY = ("session_number", "last_non_direct_channel")
+_KNOWN = (
+    "session_id", "visitor_id", "chain_id", "started_at", "ended_at", "channel", "events", "customer_id", "customers",
+    "identified_at", "identified_events", "is_bounce", "is_converted", "is_engaged", "is_bot", "funnel_steps",
+    *_HISTORY,
+)  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -28,7 +33,7 @@ class Scope:
     """event_id, visitor_id and occurred_at of what came or went; None: everything is cut."""
     spans: DataFrame | None = None
     known: DataFrame | None = None
-    """The sessions before the run of the visitors that it touches, stored; of all visitors where everything is cut."""
+    """The sessions before the run; of the visitors that it touches, and _KNOWN alone, where not everything is cut."""
     reach: Reach | None = None
     """All spans lie in it; None where they have no ends."""
 
@@ -77,35 +82,54 @@ def scope_of(run: Run, *, rule: Rule) -> Scope:
         columns = ("event_id", "visitor_id", "occurred_at")
         changed = run.stage("changed", run.changed_since_last(EVENTS, *columns))
         visitors = changed.select("visitor_id").distinct()
-        known = run.stage("known", run.previous(SESSIONS).join(visitors, on="visitor_id", how="left_semi"))
+        stored = run.previous(SESSIONS).select(*_KNOWN)
+        known = run.stage("known", stored.join(visitors, on="visitor_id", how="left_semi"))
         spans = run.stage("spans", to_spans(changed, known, rule=rule))
         return Scope(changed, spans, known, None if rule.by_client else reach_of(spans))
 
 
 def reach_of(spans: DataFrame) -> Reach:
     """From the first moment of all spans to the last."""
-    row = spans.agg(F.min("_from").alias("low"), F.max("_to").alias("high")).collect()[0]
-    low, high = (_EPOCH + timedelta(microseconds=row[end] or 0) for end in ("low", "high"))
-    return low, high
-
-
-def bounds_of(rows: DataFrame, reach: Reach, *, time: str) -> Reach:
-    """The reach, widened to hold the `time` of all rows."""
-    micros = F.unix_micros(time)
-    low, high = reach_of(rows.select(micros.alias("_from"), micros.alias("_to")))
-    is_none = rows.isEmpty()
-    return reach if is_none else (min(low, reach[0]), max(high, reach[1]))
+    row = spans.agg(F.min("_from").alias("_from"), F.max("_to").alias("_to")).collect()[0]
+    return _reach(row["_from"] or 0, row["_to"] or 0)
 
 
 def with_kept(made: DataFrame, kept: DataFrame | None) -> DataFrame:
-    """The sessions that were cut, and those that stay, without their history but with what it was."""
+    """The sessions that were cut, and those that stay: of these _KNOWN alone, and their history as it was in _was."""
     if kept is None:
         return made.withColumn("_was", F.lit(None).cast("struct<session_number:bigint,last_non_direct_channel:string>"))
-    stay = kept.withColumn("_was", F.struct(*_HISTORY)).select(*made.columns, "_was")
+    stay = kept.withColumn("_was", F.struct(*_HISTORY)).drop(*_HISTORY)
     return made.unionByName(stay, allowMissingColumns=True)
 
 
 def with_change(sessions: DataFrame) -> DataFrame:
-    """Adds is_changed: true for what was cut, or has another history than before. Takes what with_kept added away."""
+    """Adds is_kept, and is_moved for a kept session with another history than before. Takes _was away."""
     is_same = F.struct(*_HISTORY).eqNullSafe(F.col("_was"))
-    return sessions.withColumn("is_changed", F.col("_was").isNull() | ~is_same).drop("_was")
+    is_kept = F.col("_was").isNotNull()
+    return sessions.withColumns({"is_kept": is_kept, "is_moved": is_kept & ~is_same}).drop("_was")
+
+
+def to_changed(run: Run, scope: Scope, sessions: DataFrame) -> tuple[DataFrame, Reach | None]:
+    """The whole rows of sessions that were cut or have moved, stored, and the reach of these and of the old ones."""
+    made = sessions.where("NOT is_kept").drop("is_kept", "is_moved")
+    if scope.spans is None:
+        return made, None
+    moved = sessions.where("is_moved")
+    row = moved.agg(F.count(F.lit(1)).alias("n"), *_ends("started_at")).collect()[0]
+    if not row["n"]:
+        return made, scope.reach
+    reach = _reach(row["_from"], row["_to"])
+    places = moved.select("session_id", *_HISTORY)
+    stored = run.previous(SESSIONS).where(F.col("started_at").between(*map(F.lit, reach))).drop(*_HISTORY)
+    whole = stored.join(places, on="session_id", how="inner").select(*made.columns)  # session_id is the key of both
+    both = scope.reach and (min(scope.reach[0], reach[0]), max(scope.reach[1], reach[1]))
+    return run.stage("changed_sessions", made.unionByName(whole)), both
+
+
+def _ends(time: str) -> tuple[Column, Column]:
+    at = F.unix_micros(time)
+    return F.min(at).alias("_from"), F.max(at).alias("_to")
+
+
+def _reach(low: int, high: int) -> Reach:
+    return _EPOCH + timedelta(microseconds=low), _EPOCH + timedelta(microseconds=high)

@@ -88,10 +88,11 @@ def in_turns(events: DataFrame, *, turns: int = 3) -> tuple[float, float, int]:
 
 
 def increment(spark: SparkSession, home: Path, stored: int) -> None:
-    """A rebuild of the whole job, and a run after 1 % more events have come, of all visitors' last hours."""
+    """A rebuild of the whole job, and a run after 1 % more events have come, of the last day; logs come in order."""
     settings = resolve(sets=[f"lake.root={home}/lake", "quality.data_docs=false"])
     lake = Lake.open(spark, settings.lake)
-    carry_out(lake, append_once(EVENTS, made(spark, stored)), run_id="first")
+    by_day = made(spark, stored).repartitionByRange(DAYS, "occurred_at")
+    carry_out(lake, append_once(EVENTS, by_day), run_id="first")
     quiet = Progress("sessionize", quiet=True)
     whole, _ = timed(lambda: run_job(JOB, settings, spark=spark, progress=quiet))
     print(f"rebuild of {stored:,} events {whole:.1f} s: {parts(quiet)}")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.errors import ContractError, InputError
+from retail_spark.lake import commits
 from retail_spark.lake.commits import carry_out
-from retail_spark.lake.contracts import DATE, DOUBLE, STRING, TEXT_MAP, Column, Contract, snapshot
+from retail_spark.lake.contracts import DATE, DOUBLE, STRING, TEXT_MAP, TIMESTAMP, Column, Contract, snapshot
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import append_once, replace_slice, upsert
 from retail_spark.settings import LakeSettings
@@ -34,7 +37,7 @@ def lake(request: pytest.FixtureRequest, spark: SparkSession, tmp_path: Path) ->
     """The same tests on a path lake and on a catalog lake (the session's own catalog)."""
     if request.param == "path":
         return Lake.open(spark, LakeSettings(root=str(tmp_path / "lake"), keep_as_of=2))
-    for table in ("gold.rows", "gold.days"):
+    for table in ("gold.rows", "gold.days", "gold.toy_moments"):
         spark.sql(f"DROP TABLE IF EXISTS spark_catalog.{table}")
     return Lake.open(spark, LakeSettings(root=str(tmp_path / "lake"), catalog="spark_catalog", keep_as_of=2))
 
@@ -178,3 +181,42 @@ def test_a_column_that_the_contract_gained_is_added(lake: Lake) -> None:
 def test_a_table_that_is_not_there_is_named(lake: Lake) -> None:
     with pytest.raises(InputError, match=r"gold\.days does not exist"):
         lake.read(DAYS.table)
+
+
+MOMENTS = Contract(
+    "gold.toy_moments",
+    grain="One row per id.",
+    key=("id",),
+    columns=(Column("id", STRING, "Identifies the row."), Column("at", TIMESTAMP, "When.")),
+    cluster_by=("at",),
+)
+
+
+def moments(lake: Lake, *days: int) -> DataFrame:
+    rows = [(f"d{day}", datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=day)) for day in days]
+    return lake.spark.createDataFrame(rows, "id string, at timestamp").transform(MOMENTS.select)
+
+
+def test_a_bounded_upsert_leaves_files_outside_alone(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits, "_ROWS_A_FILE", 10)
+    whole = replace(replace_slice(MOMENTS, moments(lake, *range(40)), in_order=True), rows=40)
+    carry_out(lake, whole, run_id="r1")
+    before = files_of(lake)
+    spans = sorted(before.values())
+    assert len(spans) == 4
+    assert all(earlier[1] < later[0] for earlier, later in pairwise(spans))
+
+    reach = (datetime(2024, 2, 8, tzinfo=UTC), datetime(2024, 2, 20, tzinfo=UTC))
+    gone = lake.spark.createDataFrame([("d39",)], "id string")
+    carry_out(lake, upsert(MOMENTS, moments(lake, 38, 45), delete=gone, within={"at": reach}), run_id="r2")
+    assert sorted(row["id"] for row in lake.read(MOMENTS.table).select("id").collect()) == sorted(
+        f"d{n}" for n in (*range(39), 45)
+    )
+    assert len(set(before) & set(files_of(lake))) == 3
+
+
+def files_of(lake: Lake) -> dict[str, tuple[datetime, datetime]]:
+    """Data file -> its first and last moment."""
+    files = lake.read(MOMENTS.table).select(F.col("_metadata.file_path").alias("file"), "at")
+    rows = files.groupBy("file").agg(F.min("at"), F.max("at"))
+    return {row["file"]: (row[1], row[2]) for row in rows.collect()}
