@@ -133,6 +133,8 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
         "spark.databricks.delta.snapshotPartitions": "1",
+        # what a MERGE reads is staged: Delta need not store it once more against a source that changes
+        "spark.databricks.delta.merge.materializeSource": "none",
         "spark.sql.legacy.createHiveTableByDefault": "false",
         "spark.port.maxRetries": "64",
     }

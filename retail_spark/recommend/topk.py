@@ -21,8 +21,8 @@ millionth are ties, decided by product_id, and the order of a sum inside BLAS or
 _SLACK, _ZERO = np.float32(1 - 4e-6), np.float32(0)
 _LOW = np.int64((1 << 27) - 1)
 """The 27 bits of a score without sign and noise, and of a place: a block holds fewer than 134 million products."""
-_ROWS, _WIDTH, _GROUPS = 128, 4096, 64
-"""Customers and products of one matrix product, 2 MB that stay in the cache; groups whose maxima bound a row's k-th."""
+_ROWS, _WIDTH, _GROUPS = 256, 32_768, 256
+"""Customers and products of one matrix product, 32 MB at most; groups whose maxima bound a row's k-th."""
 
 
 @dataclass(frozen=True)

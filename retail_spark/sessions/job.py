@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -47,10 +48,10 @@ def sessionize(run: Run, settings: JobSettings) -> Outcome:
         made = run.stage("made", measured.transform(with_flags, cut=cut, settings=settings))
         whole = made.transform(with_kept, scope.kept()).transform(with_history, look_back_days=settings.look_back_days)
         sessions = run.stage("sessions", whole.transform(with_change))
-    return Outcome(
-        tables=_writes(run, settings, scope, Cut(judged, cut, made, sessions)),
-        metrics=scope.metrics() | to_metrics(run, scope, made),
-    )
+    with ThreadPoolExecutor(1) as beside:  # small jobs leave a core idle: what is printed is counted meanwhile
+        metrics = beside.submit(lambda: scope.metrics() | to_metrics(run, scope, made))
+        tables = _writes(run, settings, scope, Cut(judged, cut, made, sessions))
+        return Outcome(tables=tables, metrics=metrics.result())
 
 
 @dataclass(frozen=True)
@@ -170,15 +171,12 @@ def _funnels(run: Run, settings: JobSettings, scope: Scope, cut: Cut) -> Write:
     count = partial(to_funnels, funnels=settings.funnels, time_zone=settings.time_zone)
     if scope.spans is None:
         return replace_slice(FUNNELS, count(cut.sessions).transform(FUNNELS.select))
-    day = day_of("started_at", time_zone=settings.time_zone)
-    days = run.stage("days", cut.made.select(day.alias("date")).union(scope.old().select(day)).distinct())
-    stored, touched = (
-        part.select("visitor_id", "started_at", "is_bot", "funnel_steps").join(
-            F.broadcast(days), on=day == F.col("date"), how="left_semi"
-        )
-        for part in (run.previous(SESSIONS), cut.sessions)
-    )
-    funnels = run.stage("funnels", count(scope.untouched(stored).unionByName(touched)))
+    day, old = day_of("started_at", time_zone=settings.time_zone), scope.old()
+    days = run.stage("days", cut.made.select(day.alias("date")).union(old.select(day)).distinct())
+    others = scope.near(run.previous(SESSIONS), time="started_at").join(old, on="session_id", how="left_anti")
+    both = [part.select("visitor_id", "started_at", "is_bot", "funnel_steps") for part in (others, cut.made)]
+    of_days = both[0].unionByName(both[1]).join(F.broadcast(days), on=day == F.col("date"), how="left_semi")
+    funnels = run.stage("funnels", count(of_days))
     gone = run.previous(FUNNELS).join(days, on="date", how="left_semi").join(funnels, on=list(FUNNELS.key),
                                                                              how="left_anti")  # fmt: skip
     frame = funnels.transform(FUNNELS.select)

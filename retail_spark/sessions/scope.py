@@ -19,8 +19,7 @@ Reach = tuple[datetime, datetime]
 _HISTORY = ("session_number", "last_non_direct_channel")
 _KNOWN = (
     "session_id", "visitor_id", "chain_id", "started_at", "ended_at", "channel", "events", "customer_id", "customers",
-    "identified_at", "identified_events", "is_bounce", "is_converted", "is_engaged", "is_bot", "funnel_steps",
-    *_HISTORY,
+    "identified_at", "identified_events", "is_bounce", "is_converted", "is_engaged", "is_bot", *_HISTORY,
 )  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,6 +44,13 @@ class Scope:
             frame = frame.where(F.col(time).between(*map(F.lit, self.reach)))  # files without such rows are not read
         return only_in(frame, self.spans, time=time)
 
+    def near(self, frame: DataFrame, *, time: str) -> DataFrame:
+        """The rows of all visitors within two days of the reach: no day that a run touches lies outside."""
+        if self.reach is None:
+            return frame
+        low, high = self.reach[0] - timedelta(days=2), self.reach[1] + timedelta(days=2)
+        return frame.where(F.col(time).between(F.lit(low), F.lit(high)))
+
     def old(self) -> DataFrame:
         """The stored sessions that are cut anew; all of them where everything is."""
         if self.known is None:
@@ -56,12 +62,6 @@ class Scope:
         if self.spans is None or self.known is None:
             return None
         return only_outside(self.known, self.spans, time="started_at")
-
-    def untouched(self, sessions: DataFrame) -> DataFrame:
-        """Sessions of all other visitors."""
-        if self.spans is None:
-            return sessions.limit(0)
-        return sessions.join(self.spans.select("visitor_id").distinct(), on="visitor_id", how="left_anti")
 
     def metrics(self) -> dict[str, float]:
         """events_changed, and events_late: those before the visitor's last stored moment."""
