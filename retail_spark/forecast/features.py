@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from retail_spark.forecast.panel import PAID, Array, Ints, Panel, trailing_mean
 from retail_spark.forecast.periods import Clock
+from retail_spark.forecast.promotions import NAMES as PROMOTIONS
+from retail_spark.forecast.promotions import promotions
 from retail_spark.forecast.recipe import Recipe
 
 Codes = Mapping[str, Mapping[str, int]]
@@ -29,7 +32,7 @@ NAMES: tuple[str, ...] = (
     "lead", "age", "level", *(f"lag_{k}" for k in _LAGS), *(f"mean_{k}" for k in _WINDOWS), "deviation_13", "zeros_13",
     "last_year", "last_year_around", "peers_recent", "peers_last_year", *PAID, *(f"{n}_before" for n in PAID),
     *(f"{n}_last" for n in PAID), "price_to_usual", "price_to_last", "price_to_peers", "promotion_mean", "deal_mean",
-    "usual_promoted", "similar", "similar_count",
+    "usual_promoted", "similar", "similar_count", "peers_price_to_usual", *PROMOTIONS,
     "year_sin_1", "year_cos_1", "year_sin_2", "year_cos_2", "year_sin_3", "year_cos_3",
     "is_event", "event_before", "event_after", "to_event", "since_event", "to_easter", *CODED,
 )  # fmt: skip
@@ -80,6 +83,8 @@ class Past:
     """y less the level before it."""
     windows: Mapping[int, Array]
     by_name: Mapping[str, Array]
+    product: Ints
+    """(N,): a number for the product of each series."""
 
     @classmethod
     def of(cls, panel: Panel) -> Past:
@@ -101,7 +106,8 @@ class Past:
                  "age": np.minimum(count, 104).astype(float)}  # fmt: skip
         level = np.nan_to_num(level)
         ratio = y - np.concatenate([level[:, :1], level[:, :-1]], axis=1)
-        return cls(y, level, ratio, {k: trailing_mean(y, length=k) for k in _WINDOWS}, names)
+        product = pd.factorize(panel.keys["product_id"])[0].astype(np.int64)
+        return cls(y, level, ratio, {k: trailing_mean(y, length=k) for k in _WINDOWS}, names, product)
 
 
 def matrix(panel: Panel, past: Past, days: Days, *, target: int, lead: int, codes: Codes, recipe: Recipe) -> Array:
@@ -153,6 +159,8 @@ def _prices(panel: Panel, past: Past, *, target: int, last: int) -> dict[str, Ar
         usual = _mean_of_known(logs[:, recent].T)
         peer = np.where(panel.known[:, target] <= last, panel.peer_price[:, target], panel.peer_price[:, last])
         peers = np.where(peer > 0, np.log(peer), np.nan)
+        before = panel.peer_price[:, start : last + 1][:, recent]
+        peers_usual = _mean_of_known(np.where(before > 0, np.log(before), np.nan).T)
         promoted = told["promotion"][:, recent] + told["deal"][:, recent] > 0
         past_y = np.where(promoted, past.y[:, start : last + 1][:, recent], np.nan)
     found["price"] = logs[:, now]
@@ -160,11 +168,13 @@ def _prices(panel: Panel, past: Past, *, target: int, last: int) -> dict[str, Ar
     found["price_to_usual"] = logs[:, now] - usual
     found["price_to_last"] = logs[:, now] - logs[:, then]
     found["price_to_peers"] = logs[:, now] - peers
+    found["peers_price_to_usual"] = peers - peers_usual
     found["promotion_mean"] = told["promotion"][:, recent].mean(axis=1)
     found["deal_mean"] = told["deal"][:, recent].mean(axis=1)
     found["usual_promoted"] = _mean_of_known(past_y.T) - past.level[:, last]
-    found |= _similar(told | {"price": logs}, past.ratio[:, start : last + 1], now=now)
-    return found
+    told = told | {"price": logs}
+    found |= _similar(told, past.ratio[:, start : last + 1], now=now)
+    return found | promotions(told, past.ratio[:, start : last + 1], past.product)
 
 
 def _similar(told: Mapping[str, Array], ratio: Array, *, now: int) -> dict[str, Array]:

@@ -33,8 +33,9 @@ WEEK_1 = 1028  # the period of Dominick's week 1, which began on 1989-09-14
 SAID = {"naive": 109.67, "seasonal_naive": 165.06, "mean": 70.74}
 SETTINGS = JobSettings(
     week_starts_on="thursday", row_days=7, gaps="missing", horizon=2, gap=1, windows=6, step=2, history_periods=130,
-    models=("seasonal_naive",), transform="raw", ensembles=(), objective="poisson", weight_power=0.75, debias=True,
-    leads_per_row=1, train_periods=130, trees=70, max_depth=6, learning_rate=0.12, prior_points=1000,
+    models=("seasonal_naive",), transform="raw", ensembles=(), objective="poisson", weight_power=0.75, debias=False,
+    leads_per_row=1, train_periods=130, trees=100, max_depth=6, learning_rate=0.1, prior_points=1000,
+    min_child_weight=3e4, reg_lambda=3e4,  # rows weigh hundreds each: units are ounces
 )  # fmt: skip
 
 
