@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from retail_spark import __version__
 from retail_spark.forecast.boosting import Booster
+from retail_spark.forecast.features import NAMES
 from retail_spark.forecast.panel import ATTRIBUTES, KEYS
 from retail_spark.forecast.settling import KEPT, Frame
 from retail_spark.forecast.transforms import PARTS
@@ -41,7 +42,8 @@ def fingerprint_of(packed: DataFrame, *, frame: Frame, seed: int) -> str:
     peers = [F.slice(name, 1, frame.periods) for name in ("peer_y", "peer_price")]
     about = [F.col(name) for name in (*KEYS, *ATTRIBUTES, "first", "is_closed", _MARK)]
     row = packed.agg(*_halves([*about, past, *peers])).collect()[0]
-    told = json.dumps([list(frame.events), {k: dict(v) for k, v in frame.codes.items()}, seed], sort_keys=True)
+    codes = {name: dict(numbers) for name, numbers in frame.codes.items()}
+    told = json.dumps([NAMES, list(frame.events), codes, seed], sort_keys=True)
     return hashlib.sha256(f"{row['_h0']} {row['_h1']} {told}".encode()).hexdigest()[:32]
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from retail_spark.forecast.boosting import Booster
 from retail_spark.forecast.choosing import Prior
+from retail_spark.forecast.features import NAMES
 from retail_spark.forecast.recipe import Recipe
 from retail_spark.forecast.settling import Frame, Pools, chosen_rows, forecast_rows, tried_rows
 from retail_spark.registry.gates import Gate
@@ -37,6 +38,7 @@ class Policy:
         """Writes policy.json, and booster.json where there is one."""
         told = {
             "recipe": self.recipe.to_json(),
+            "features": list(NAMES),
             "priors": self.priors,
             "pools": {name: p.astype(object).tolist() for name, p in self.pools.items()},
             "events": list(self.events),
@@ -54,6 +56,8 @@ class Policy:
     def load(cls, artifacts: Mapping[str, str | Path]) -> Policy:
         """Reads what `save` wrote."""
         told = json.loads(Path(artifacts["policy"]).read_text())
+        if told["features"] != list(NAMES):
+            raise ValueError("the policy was trained on other features than this version of retail-spark makes")
         booster = None
         if "booster" in artifacts:
             booster = Booster(Path(artifacts["booster"]).read_bytes(), told["codes"], told["smear"])

@@ -70,9 +70,12 @@ def _by_product(told: Mapping[str, Array], ratio: Array, products: Ints) -> dict
 
 
 def _means(values: Array, groups: Ints) -> Array:
-    """(groups, T): the mean of the known values of each group; NaN where none is."""
-    count = int(groups.max()) + 1 if len(groups) else 0
-    total, known = np.zeros((count, values.shape[1])), np.zeros((count, values.shape[1]))
-    np.add.at(total, groups, np.nan_to_num(values))
-    np.add.at(known, groups, ~np.isnan(values))
+    """(groups, T): the mean of the known values of each group; NaN where none is. No group is empty."""
+    if not len(groups):
+        return np.empty((0, values.shape[1]))
+    order = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[order], np.arange(int(groups.max()) + 1))
+    rows = values[order]
+    total = np.add.reduceat(np.nan_to_num(rows), starts, axis=0)
+    known = np.add.reduceat((~np.isnan(rows)).astype(np.float64), starts, axis=0)
     return np.where(known > 0, total / np.maximum(known, 1), np.nan)
