@@ -4,7 +4,8 @@ Prints seconds and their ratio, computed only (written to nowhere) and written t
 rival's are arrays; whether the lists of 200 customers equal exact brute force, the highest memory of a Python worker,
 and seconds for a quarter and a half of the customers.
 
-    python -m tests.benchmarks.topk_speed [--customers 200000] [--products 20000] [--rank 64] [--k 20] [--no-rival]
+    python -m tests.benchmarks.topk_speed [--customers 200000] [--products 20000] [--rank 64] [--k 20]
+        [--no-rival | --whole]
 """
 
 from __future__ import annotations
@@ -139,6 +140,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--driver-memory", default="4g")
     parser.add_argument("--no-rival", action="store_true", help="without recommendForAllUsers, which takes minutes")
+    parser.add_argument("--whole", action="store_true", help="the whole size alone, written, without the rival")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -155,21 +157,23 @@ def main() -> None:
         ours(history.where(few), users.where("id < 2000"), goods, items, home / "warm", k=given.k)
         watch = WorkerMemory()
         watch.start()
-        for part in (4, 2):
+        for part in () if given.whole else (4, 2):
             n = given.customers // part
             seconds = ours(
                 history.where(F.col("customer_no") < n), users.where(F.col("id") < n), goods, items,
                 None, k=given.k,
             )  # fmt: skip
             print(f"{n:,} customers x {given.products:,} products: {seconds:.1f} s", flush=True)
-        seconds = [ours(history, users, goods, items, out, k=given.k) for out in (None, home / "ours")]
+        sinks = (home / "ours",) if given.whole else (None, home / "ours")
+        seconds = [ours(history, users, goods, items, out, k=given.k) for out in sinks]
         peak = watch.stop()
-        print(f"{given.customers:,} x {given.products:,}, rank {given.rank}, k {given.k}: {seconds[0]:.1f} s, "
-              f"written as rows {seconds[1]:.1f} s", flush=True)  # fmt: skip
+        told = "" if given.whole else f"{seconds[0]:.1f} s, "
+        print(f"{given.customers:,} x {given.products:,}, rank {given.rank}, k {given.k}: {told}"
+              f"written as rows {seconds[-1]:.1f} s", flush=True)  # fmt: skip
         print(f"highest memory of a Python worker {peak:,.0f} MiB, of the JVM's heap at most {given.driver_memory}")
         equal = check(home, spark, history, k=given.k, customers=given.customers)
         print(f"lists equal to brute force: {equal} of 200 customers", flush=True)
-        if not given.no_rival:
+        if not (given.no_rival or given.whole):
             model = rival_model(spark, home, rank=given.rank)
             theirs = []
             for out in (None, home / "theirs"):
