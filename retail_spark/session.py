@@ -124,6 +124,8 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(partitions),
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+        # where the smaller side fits into memory, neither side is sorted: a MERGE joins whole files with few changes
+        "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "64m",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
         "spark.sql.catalogImplementation": "in-memory",

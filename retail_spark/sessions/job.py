@@ -34,6 +34,7 @@ from retail_spark.sessions.settings import JobSettings
 from retail_spark.sessions.stream import MicroBatch, drive
 from retail_spark.sessions.transforms import MICROS, Rule, dead_letter_reason, with_sessions
 
+_BESIDE = 3
 _SHARES = ("bounce", "converted", "engaged", "bot")
 
 
@@ -48,9 +49,9 @@ def sessionize(run: Run, settings: JobSettings) -> Outcome:
         made = run.stage("made", measured.transform(with_flags, cut=cut, settings=settings))
         whole = made.transform(with_kept, scope.kept()).transform(with_history, look_back_days=settings.look_back_days)
         sessions = run.stage("sessions", whole.transform(with_change))
-    with ThreadPoolExecutor(1) as beside:  # small jobs leave a core idle: what is printed is counted meanwhile
+    with ThreadPoolExecutor(_BESIDE) as beside:  # small jobs leave a core idle: what is printed is counted meanwhile
         metrics = beside.submit(lambda: scope.metrics() | to_metrics(run, scope, made))
-        tables = _writes(run, settings, scope, Cut(judged, cut, made, sessions))
+        tables = _writes(run, settings, scope, Cut(judged, cut, made, sessions), beside=beside)
         return Outcome(tables=tables, metrics=metrics.result())
 
 
@@ -131,7 +132,11 @@ def counts_of(sessions: DataFrame) -> dict[str, float]:
     return {name: float(value or 0) for name, value in row.asDict().items()}
 
 
-def _writes(run: Run, settings: JobSettings, scope: Scope, cut: Cut) -> tuple[Write, ...]:
+def _writes(
+    run: Run, settings: JobSettings, scope: Scope, cut: Cut, *, beside: ThreadPoolExecutor
+) -> tuple[Write, ...]:
+    funnels = beside.submit(_funnels, run, settings, scope, cut)
+    redirects = beside.submit(_redirects, run, scope.old(), cut.made)
     letters = cut.judged.where("reason IS NOT NULL")
     identities = cut.sessions.transform(to_identities, max_customers=settings.max_customers)
     changed, reach = to_changed(run, scope, cut.sessions)
@@ -142,10 +147,10 @@ def _writes(run: Run, settings: JobSettings, scope: Scope, cut: Cut) -> tuple[Wr
     return (
         _changed(SESSION_EVENTS, cut.events, ids, staged=True, within=in_events),
         _changed(SESSIONS, changed, None if old is None else old.select("session_id"), staged=True, within=in_sessions),
-        _redirects(run, scope.old(), cut.made),
+        redirects.result(),
         _changed(VISITOR_IDENTITIES, identities, visitors),
         _changed(SESSION_DEAD_LETTERS, letters, ids, staged=True, within=in_events),
-        _funnels(run, settings, scope, cut),
+        funnels.result(),
         *_stream(run),
     )
 
