@@ -1,6 +1,6 @@
 """How well robots are told by their user agent, on agents that crawler-user-agents did not choose.
 
-    pip install --no-deps device-detector==6.5.1 fake-useragent==2.2.0
+    pip install --no-deps device-detector==6.5.1 fake-useragent==2.2.0 regex ahocorasick_rs yaml_rs
     python -m tests.benchmarks.sessions_agents
 
 Robots: the fixtures of device-detector (collected by Matomo). Browsers: what visitors of real sites sent, as
