@@ -26,6 +26,10 @@ def _units(name: str, comment: str) -> Column:
     return Column(name, DOUBLE, f"{comment}, units a period.", check=f"{name} >= 0")
 
 
+_SERIES = (
+    Column("store_id", STRING, "Store or sales channel."),
+    Column("product_id", STRING, "Product (SKU)."),
+)
 _FORETOLD = (
     Column("step", INT, "Periods from the last known one, 1 for the next.", check="step >= 1"),
     _units("mean", "Expected demand"),
@@ -47,8 +51,7 @@ FORECASTS = snapshot(
     grain="One row per store, product and period ahead, for what was ever sold there or is planned to be.",
     key=("store_id", "product_id", "date"),
     columns=(
-        Column("store_id", STRING, "Store or sales channel."),
-        Column("product_id", STRING, "Product (SKU)."),
+        *_SERIES,
         Column("date", DATE, "Day, or the first day of the week."),
         *_FORETOLD,
         *_STATE,
@@ -81,8 +84,7 @@ FORECAST_ACCURACY = snapshot(
     grain="One row per store, product and candidate: what it erred in the backtest, and whether it was chosen.",
     key=("store_id", "product_id", "model"),
     columns=(
-        Column("store_id", STRING, "Store or sales channel."),
-        Column("product_id", STRING, "Product (SKU)."),
+        *_SERIES,
         Column("model", STRING, "Candidate; `_log` behind a model's name: on log(1 + units)."),
         _figure("wape", "Absolute errors by units sold; NULL where nothing was known or sold.", "wape >= 0"),
         _figure("rmsse", "Root mean squared error by that of one-step changes.", "rmsse >= 0"),
@@ -109,8 +111,7 @@ FORECAST_TRIALS = Contract(
     grain="One row per store and product: what local models said in the backtest, for the next run to take over.",
     key=("store_id", "product_id"),
     columns=(
-        Column("store_id", STRING, "Store or sales channel."),
-        Column("product_id", STRING, "Product (SKU)."),
+        *_SERIES,
         _FINGERPRINT,
         Column("values", T.ArrayType(DOUBLE), "Cuts x local models x steps, units; NULL where a model said nothing."),
         *LINEAGE,

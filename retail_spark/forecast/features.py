@@ -144,6 +144,12 @@ def _mean_of_known(values: Array) -> Array:
     return np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
 
 
+def _logs(prices: Array) -> Array:
+    """Logarithms; NaN where there is no price above 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(prices > 0, np.log(prices), np.nan)
+
+
 def _prices(panel: Panel, past: Past, *, target: int, last: int) -> dict[str, Array]:
     """Price and promotion at the target as known at `last`, and how they stand to what was usual."""
     found = {}
@@ -155,12 +161,11 @@ def _prices(panel: Panel, past: Past, *, target: int, last: int) -> dict[str, Ar
         found[f"{name}_last"] = values[:, then]
     recent = slice(max(then - _USUAL + 1, 0), then + 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        logs = np.where(told["price"] > 0, np.log(told["price"]), np.nan)
+        logs = _logs(told["price"])
         usual = _mean_of_known(logs[:, recent].T)
         peer = np.where(panel.known[:, target] <= last, panel.peer_price[:, target], panel.peer_price[:, last])
-        peers = np.where(peer > 0, np.log(peer), np.nan)
-        before = panel.peer_price[:, start : last + 1][:, recent]
-        peers_usual = _mean_of_known(np.where(before > 0, np.log(before), np.nan).T)
+        peers = _logs(peer)
+        peers_usual = _mean_of_known(_logs(panel.peer_price[:, start : last + 1][:, recent]).T)
         promoted = told["promotion"][:, recent] + told["deal"][:, recent] > 0
         past_y = np.where(promoted, past.y[:, start : last + 1][:, recent], np.nan)
     found["price"] = logs[:, now]

@@ -19,10 +19,8 @@ from retail_spark import __version__
 from retail_spark.forecast.boosting import Booster
 from retail_spark.forecast.features import NAMES
 from retail_spark.forecast.panel import ATTRIBUTES, KEYS
-from retail_spark.forecast.settling import KEPT, Frame
+from retail_spark.forecast.settling import KEPT, MARK, Frame
 from retail_spark.forecast.transforms import PARTS
-
-_MARK = "fingerprint"
 
 
 def with_fingerprint(packed: DataFrame, *, frame: Frame) -> DataFrame:
@@ -32,7 +30,7 @@ def with_fingerprint(packed: DataFrame, *, frame: Frame) -> DataFrame:
     marks = packed.groupBy("product_id").agg(*_halves([F.col("store_id"), F.col("product_id"), F.col("first"), units]))
     told = F.lit(json.dumps([__version__, frame.recipe.to_json(), frame.end, frame.periods]))
     mark = F.concat(*[F.lpad(F.hex(F.xxhash64(F.col(name), told)), 16, "0") for name in ("_h0", "_h1")])
-    return packed.join(marks.select("product_id", mark.alias(_MARK)), on="product_id", how="left")
+    return packed.join(marks.select("product_id", mark.alias(MARK)), on="product_id", how="left")
 
 
 def fingerprint_of(packed: DataFrame, *, frame: Frame, seed: int) -> str:
@@ -40,7 +38,7 @@ def fingerprint_of(packed: DataFrame, *, frame: Frame, seed: int) -> str:
     zipped = F.arrays_zip("period", *PARTS)
     past = F.filter(zipped, lambda e: e.period <= frame.end)
     peers = [F.slice(name, 1, frame.periods) for name in ("peer_y", "peer_price")]
-    about = [F.col(name) for name in (*KEYS, *ATTRIBUTES, "first", "is_closed", _MARK)]
+    about = [F.col(name) for name in (*KEYS, *ATTRIBUTES, "first", "is_closed", MARK)]
     row = packed.agg(*_halves([*about, past, *peers])).collect()[0]
     codes = {name: dict(numbers) for name, numbers in frame.codes.items()}
     told = json.dumps([NAMES, list(frame.events), codes, seed], sort_keys=True)
@@ -54,8 +52,8 @@ def _halves(parts: Sequence[Column]) -> list[Column]:
 
 def with_kept(packed: DataFrame, trials: DataFrame) -> DataFrame:
     """Same grain; adds what the local models said of series whose fingerprint is in `trials`, else NULL."""
-    kept = trials.select(*KEYS, _MARK, F.col("values").alias(KEPT))
-    return packed.join(kept, on=[*KEYS, _MARK], how="left")  # KEYS are the key of the trials
+    kept = trials.select(*KEYS, MARK, F.col("values").alias(KEPT))
+    return packed.join(kept, on=[*KEYS, MARK], how="left")  # KEYS are the key of the trials
 
 
 def to_trials(tried: DataFrame, *, frame: Frame) -> DataFrame:
@@ -64,21 +62,19 @@ def to_trials(tried: DataFrame, *, frame: Frame) -> DataFrame:
     local = len(frame.recipe.models) * frame.recipe.horizon
     cuts = [F.slice("values", 1 + at * width, local) for at in range(len(frame.cuts))]
     numbers = F.transform(F.concat(*cuts), lambda value: F.when(~F.isnan(value), value))
-    return tried.select(*KEYS, _MARK, numbers.alias("values"))
+    return tried.select(*KEYS, MARK, numbers.alias("values"))
 
 
 def kept_boosters(rows: DataFrame, *, fingerprint: str, frame: Frame) -> list[Booster]:
     """The boosters of the last run, one a cut, where they are those that would be trained now; else none."""
-    same = rows.where(F.col(_MARK) == fingerprint).orderBy("cut").collect()  # a handful: one a window
+    same = rows.where(F.col(MARK) == fingerprint).orderBy("cut").collect()  # a handful: one a window
     found = [Booster(bytes(row["booster"]), frame.codes, row["smear"]) for row in same]
     return found if len(found) == len(frame.cuts) else []
 
 
 def to_booster_rows(spark: SparkSession, boosters: Sequence[Booster], *, fingerprint: str, frame: Frame) -> DataFrame:
     """FORECAST_BOOSTERS without lineage."""
-    names = ("cut", _MARK, "booster", "smear")
     rows: list[tuple[Any, ...]] = [
         (cut, fingerprint, bytearray(b.raw), b.smear) for cut, b in zip(frame.cuts, boosters, strict=bool(boosters))
     ]
-    schema = "cut INT, fingerprint STRING, booster BINARY, smear DOUBLE"
-    return spark.createDataFrame(rows, schema).select(*names)
+    return spark.createDataFrame(rows, f"cut INT, {MARK} STRING, booster BINARY, smear DOUBLE")

@@ -17,6 +17,7 @@ from retail_spark.forecast.features import CODED, NAMES, Codes, Past
 from retail_spark.forecast.panel import ATTRIBUTES, KEYS, Array
 from retail_spark.forecast.settling import (
     ALL,
+    MARK,
     SHARES,
     Frame,
     Pools,
@@ -41,9 +42,7 @@ LESSONS = T.StructType([
     *(T.StructField(name, T.DoubleType()) for name in ("target", "lead", "ratio", "weight")),
     T.StructField("x", T.ArrayType(T.FloatType())),
 ])  # fmt: skip
-TRIED = _schema(
-    [*KEYS, *ATTRIBUTES, "demand_class", "broken", "fingerprint"], arrays=("values", "actual", "scale", "instead")
-)
+TRIED = _schema([*KEYS, *ATTRIBUTES, "demand_class", "broken", MARK], arrays=("values", "actual", "scale", "instead"))
 CHOSEN = _schema(
     [*KEYS, *ATTRIBUTES, "demand_class", "model_early", "model_all", "reason", "error", "status"],
     numbers=("scale_early", "scale_all"),

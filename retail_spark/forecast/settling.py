@@ -24,6 +24,8 @@ from retail_spark.forecast.recipe import REFERENCE, Recipe
 
 ALL = "*"
 POLICY = "policy"
+MARK = "fingerprint"
+"""Column of packed series and of what was tried: all that the local models of a product are told, as a hash."""
 KEPT = "kept"
 """Column of packed series: what the local models are known to say, an array a series, or NULL."""
 SHARES = tuple(QUANTILES.values())
@@ -75,7 +77,7 @@ def tried_rows(packed: pd.DataFrame, frame: Frame, boosters: Sequence[Booster]) 
     tried = try_all(panel, frame.days(panel), recipe=frame.recipe, boosters=boosters, kept=kept)
     broken: Any = list(panel.broken)
     return panel.keys.assign(
-        demand_class=tried.classes, broken=broken, fingerprint=packed.get("fingerprint"),
+        **{MARK: packed.get(MARK)}, demand_class=tried.classes, broken=broken,
         values=list(tried.values.transpose(2, 0, 1, 3).reshape(panel.size, -1)),
         actual=list(tried.actual.transpose(1, 0, 2).reshape(panel.size, -1)),
         scale=list(tried.scale.T), instead=list(tried.instead.T),

@@ -92,10 +92,8 @@ def _in_pieces(
     pack: Callable[[pa.Table], dict[str, object]], blocks: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Packs _PIECE rows at a time, a row a block: `pack` takes those of one block, by `number`."""
-    empty: dict[str, object] = dict.fromkeys(
-        ("learned", "factors", "customers", "bought_by", "bought", "orders", "decayed"), b""
-    ) | {"customer_ids": []}
-    names = ("block", "learned", "factors", "customers", "customer_ids", "bought_by", "bought", "orders", "decayed")
+    none = {"learned": b"", "factors": b"", "customers": b"", "customer_ids": [], "bought_by": b"", "bought": b"",
+            "orders": b"", "decayed": b""}  # fmt: skip
 
     def pieces(rows: pa.Table) -> Iterator[pa.RecordBatch]:
         block = np.mod(rows["number"].to_numpy(), blocks)
@@ -103,8 +101,7 @@ def _in_pieces(
         sorted_rows, block = rows.take(pa.array(order)), block[order]
         ends = np.flatnonzero(np.diff(block, append=-1)) + 1
         for start, end in zip([0, *ends[:-1]], ends, strict=True):
-            row = empty | pack(sorted_rows.slice(start, end - start)) | {"block": int(block[start])}
-            yield one_row({name: row[name] for name in names})
+            yield one_row({"block": int(block[start])} | none | pack(sorted_rows.slice(start, end - start)))
 
     def packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         held: list[pa.RecordBatch] = []

@@ -28,11 +28,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Scope:
     """What a run cuts: everything, or the spans of time that what came or went can reach."""
 
+    known: DataFrame
+    """The sessions before the run; of the visitors that it touches, and _KNOWN alone, where not everything is cut."""
     changed: DataFrame | None = None
     """event_id, visitor_id and occurred_at of what came or went; None: everything is cut."""
     spans: DataFrame | None = None
-    known: DataFrame | None = None
-    """The sessions before the run; of the visitors that it touches, and _KNOWN alone, where not everything is cut."""
     reach: Reach | None = None
     """All spans lie in it; None where they have no ends."""
 
@@ -41,31 +41,29 @@ class Scope:
         if self.spans is None:
             return frame
         if self.reach is not None:
-            frame = frame.where(F.col(time).between(*map(F.lit, self.reach)))  # files without such rows are not read
+            frame = frame.where(_lies_in(self.reach, time=time))  # files without such rows are not read
         return only_in(frame, self.spans, time=time)
 
     def near(self, frame: DataFrame, *, time: str) -> DataFrame:
         """The rows of all visitors within two days of the reach: no day that a run touches lies outside."""
         if self.reach is None:
             return frame
-        low, high = self.reach[0] - timedelta(days=2), self.reach[1] + timedelta(days=2)
-        return frame.where(F.col(time).between(F.lit(low), F.lit(high)))
+        wider = (self.reach[0] - timedelta(days=2), self.reach[1] + timedelta(days=2))
+        return frame.where(_lies_in(wider, time=time))
 
     def old(self) -> DataFrame:
         """The stored sessions that are cut anew; all of them where everything is."""
-        if self.known is None:
-            raise ValueError("no sessions are known")
         return self.only(self.known, time="started_at")
 
     def kept(self) -> DataFrame | None:
         """Stored sessions of touched visitors that stay as they were cut: only their place among others may change."""
-        if self.spans is None or self.known is None:
+        if self.spans is None:
             return None
         return only_outside(self.known, self.spans, time="started_at")
 
     def metrics(self) -> dict[str, float]:
         """events_changed, and events_late: those before the visitor's last stored moment."""
-        if self.changed is None or self.known is None:
+        if self.changed is None:
             return {}
         last = self.known.groupBy("visitor_id").agg(F.max("ended_at").alias("_last"))
         met = self.changed.join(last, on="visitor_id", how="left")
@@ -77,7 +75,7 @@ class Scope:
 def scope_of(run: Run, *, rule: Rule) -> Scope:
     """Everything on a first run; later what changed can reach."""
     if not run.follows(EVENTS):
-        return Scope(known=run.previous(SESSIONS))
+        return Scope(run.previous(SESSIONS))
     with run.progress.step("changes", "finding what changed"):
         columns = ("event_id", "visitor_id", "occurred_at")
         changed = run.stage("changed", run.changed_since_last(EVENTS, *columns))
@@ -85,7 +83,7 @@ def scope_of(run: Run, *, rule: Rule) -> Scope:
         stored = run.previous(SESSIONS).select(*_KNOWN)
         known = run.stage("known", stored.join(visitors, on="visitor_id", how="left_semi"))
         spans = run.stage("spans", to_spans(changed, known, rule=rule))
-        return Scope(changed, spans, known, None if rule.by_client else reach_of(spans))
+        return Scope(known, changed, spans, None if rule.by_client else reach_of(spans))
 
 
 def reach_of(spans: DataFrame) -> Reach:
@@ -120,10 +118,14 @@ def to_changed(run: Run, scope: Scope, sessions: DataFrame) -> tuple[DataFrame, 
         return made, scope.reach
     reach = _reach(row["_from"], row["_to"])
     places = moved.select("session_id", *_HISTORY)
-    stored = run.previous(SESSIONS).where(F.col("started_at").between(*map(F.lit, reach))).drop(*_HISTORY)
+    stored = run.previous(SESSIONS).where(_lies_in(reach, time="started_at")).drop(*_HISTORY)
     whole = stored.join(places, on="session_id", how="inner").select(*made.columns)  # session_id is the key of both
     both = scope.reach and (min(scope.reach[0], reach[0]), max(scope.reach[1], reach[1]))
     return run.stage("changed_sessions", made.unionByName(whole)), both
+
+
+def _lies_in(reach: Reach, *, time: str) -> Column:
+    return F.col(time).between(*map(F.lit, reach))
 
 
 def _ends(time: str) -> tuple[Column, Column]:
