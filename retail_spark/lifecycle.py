@@ -39,7 +39,7 @@ from retail_spark.run import Job, Outcome, Result, Run, SourcePin
 from retail_spark.secrets import masked
 from retail_spark.settings import Settings, section
 
-_WRITERS = 4  # small tables cost the driver more than the cluster: several commits at once hide that
+_BESIDE = 4  # small tables cost the driver more than the cluster: several commits at once hide that
 _SCORED_BY_NONE = Verdict(passed=True, scorer="candidate", model_version=None, reasons=())
 
 
@@ -177,10 +177,14 @@ class Life:
         if self.given_as_of is not None:
             return self.given_as_of
         frame = self.lake.read(driving.table, version=pins[driving.name].read_version)
-        last = frame.agg(F.to_date(F.max(F.expr(dated_by))).alias("last")).collect()[0]["last"]
-        if last is None:
-            raise InputError(f"{driving.name} is empty in {self.lake.where}.", fix="ingest some rows first")
-        return date.fromisoformat(str(last))
+        before = self.history.last_finished()
+        # a table seldom goes back in time: files without rows since the last run's date need not be read
+        recent = frame.where(F.expr(dated_by) >= F.lit(before.as_of)) if before and before.as_of else frame
+        for rows in (recent, frame):
+            last = rows.agg(F.to_date(F.max(F.expr(dated_by))).alias("last")).collect()[0]["last"]
+            if last is not None:
+                return date.fromisoformat(str(last))
+        raise InputError(f"{driving.name} is empty in {self.lake.where}.", fix="ingest some rows first")
 
     def _run_id(self, pins: Mapping[str, Pin], sources: Sequence[SourcePin], as_of: date | None) -> str:
         identity = {
@@ -203,7 +207,7 @@ class Life:
         status = "done" if verdict.passed else "gate_refused"
         with self.progress.step("compute", "computing"):
             writes = outcome.tables(verdict) if callable(outcome.tables) else outcome.tables
-        with self.progress.step("stage", "staging outputs"), ThreadPoolExecutor(_WRITERS) as pool:
+        with self.progress.step("stage", "staging outputs"), ThreadPoolExecutor(_BESIDE) as pool:
             staged = list(pool.map(lambda write: self._staged(run, write, verdict), writes))
         reports = self._checked(row, staged)
         outputs = self._written(row, staged, reports)
@@ -305,12 +309,16 @@ class Life:
         """Every staged frame against its contract; a failure is recorded, shown in the docs, and raised."""
         with self.progress.step("check", "checking outputs"):
             now = datetime.now(UTC)
-            docs = self._docs(row, now)
             examples = self.settings.quality.examples
-            reports = [
-                check(w.frame, w.contract, slice_=w.slice, suspects=w.suspects, examples=examples, docs=docs)
-                for w in staged
-            ]
+
+            def check_one(write: Write) -> CheckReport:
+                slice_, suspects = write.slice, write.suspects
+                return check(write.frame, write.contract, slice_=slice_, suspects=suspects, examples=examples)
+
+            with ThreadPoolExecutor(_BESIDE) as pool:
+                reports = list(pool.map(check_one, staged))
+            if self.settings.quality.data_docs:
+                self._show(row, now, staged, reports)
             if reports:
                 rows = expectations_frame(self.spark, reports, run_id=row.run_id, attempt=row.attempt, checked_at=now)
                 key = f"{row.run_id}-{row.attempt}"
@@ -321,13 +329,13 @@ class Life:
             check_failed_share(write.frame, write.contract, limit=self.settings.run.max_failed_share)
         return reports
 
-    def _docs(self, row: AttemptRow, now: datetime) -> DataDocs | None:
-        if not self.settings.quality.data_docs:
-            return None
+    def _show(self, row: AttemptRow, now: datetime, staged: Sequence[Write], reports: Sequence[CheckReport]) -> None:
         as_of = str(row.as_of) if row.as_of else None
-        return DataDocs.open(
+        docs = DataDocs.open(
             self.lake, run_id=row.run_id, job=row.job, attempt=row.attempt, as_of=as_of, checked_at=now
         )
+        for write, report in zip(staged, reports, strict=True):
+            docs.add(report, write.contract)
 
     def _written(self, row: AttemptRow, staged: Sequence[Write], reports: Sequence[CheckReport]) -> list[Output]:
         def write_one(write: Write, report: CheckReport) -> Output:
@@ -350,7 +358,7 @@ class Life:
         waves = [[p for p in pairs if not p[0].contract.key], [p for p in pairs if p[0].contract.key]]
         with (
             self.progress.step("write", "writing"),
-            ThreadPoolExecutor(_WRITERS) as pool,
+            ThreadPoolExecutor(_BESIDE) as pool,
             marked(self.lake, row.run_id),
         ):
             return [output for wave in waves for output in pool.map(lambda pair: write_one(*pair), wave)]

@@ -21,8 +21,8 @@ from retail_spark.lake.writers import SliceValue, Write
 
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _DELETE = "__delete"
-_ROWS_A_FILE = 250_000
-"""Of a table laid out in order: some tens of megabytes, which a MERGE that touches one row must write again."""
+_FILES, _LEAST_ROWS, _MOST_ROWS = 64, 100_000, 2_000_000
+"""Of a table laid out in order: so many files, of so many rows. A MERGE that touches one row writes its file again."""
 # A table taken back or cut by hand needs the append again: these operations start a new epoch.
 _RAISES_EPOCH = ("RESTORE", "DELETE", "TRUNCATE", "CREATE OR REPLACE TABLE", "REPLACE TABLE", "CLONE")
 
@@ -71,10 +71,11 @@ def _upsert(lake: Lake, write: Write, run_id: str) -> None:
         # nothing to match and nothing to delete yet: a MERGE would cost several times the append
         _append(lake, contract.table, source.drop(_DELETE), run_id, {})
         return
-    if write.delete is not None:
+    deletes = write.delete is not None and not write.delete.isEmpty()
+    if write.delete is not None and deletes:
         keys = write.delete.select(*contract.key).distinct().join(source, list(contract.key), how="left_anti")
         source = source.unionByName(keys.withColumn(_DELETE, F.lit(True)), allowMissingColumns=True)
-    if source.isEmpty():
+    if not deletes and (source.isEmpty() if write.rows is None else not write.rows):
         return
     view = f"__upsert_{contract.table.parts[-1]}_{run_id}"
     source.createOrReplaceTempView(view)
@@ -122,7 +123,8 @@ def _replace_slice(lake: Lake, write: Write, run_id: str) -> None:
 
 def _laid_out(write: Write) -> DataFrame:
     """The frame; where order is asked for and worth a shuffle, sorted by the first clustering column."""
-    frame, files = write.contract.select(write.frame), -(-(write.rows or 0) // _ROWS_A_FILE)
+    frame, rows = write.contract.select(write.frame), write.rows or 0
+    files = -(-rows // min(max(rows // _FILES, _LEAST_ROWS), _MOST_ROWS))
     if not write.in_order or files < 2:
         return frame
     first = write.contract.cluster_by[0]

@@ -20,7 +20,6 @@ from pyspark.sql.window import Window as W
 from retail_spark.lake.contracts import Contract
 from retail_spark.lake.writers import SliceValue
 from retail_spark.quality import engine
-from retail_spark.quality.docs import DataDocs
 from retail_spark.quality.report import CheckReport, CheckResult
 from retail_spark.quality.suite import RowRule, row_expectations, row_rules, with_rules
 
@@ -37,9 +36,8 @@ def check(
     slice_: Mapping[str, SliceValue] = MappingProxyType({}),
     suspects: DataFrame | None = None,
     examples: int = 3,
-    docs: DataDocs | None = None,
 ) -> CheckReport:
-    """Holds a staged frame to its contract, rows inside `slice_` included; `docs` gets a page of the report.
+    """Holds a staged frame to its contract, rows inside `slice_` included. Safe in several threads.
 
     `suspects` are the rows among which a key may repeat, where that is known; else all are looked at.
     `examples` is the number of rows shown for a failed check. Nothing is raised for failed checks: the caller asks
@@ -53,10 +51,7 @@ def check(
         results = (columns, *kept, *_check_key(frame if suspects is None else suspects, contract, examples=examples))
     else:
         rows, results = frame.count(), (columns,)
-    report = CheckReport(contract.name, rows, results)
-    if docs is not None:
-        docs.add(report, contract)
-    return report
+    return CheckReport(contract.name, rows, results)
 
 
 def _check_columns(frame: DataFrame, contract: Contract) -> CheckResult:

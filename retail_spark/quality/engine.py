@@ -1,4 +1,4 @@
-"""Great Expectations at work: one ephemeral context a process, silent, without telemetry.
+"""Great Expectations at work: one ephemeral context a process, silent, without telemetry; safe in several threads.
 
 Imported inside functions: the import takes seconds and is not needed to answer `unchanged`.
 """
@@ -9,15 +9,19 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import count
 from typing import Any
 
 from pyspark.sql import DataFrame
 
 _lock = threading.RLock()
+_idle: list[Any] = []
+_made = count()
 
 
 def warm() -> None:
@@ -43,9 +47,10 @@ def validate(frame: DataFrame, expectations: Sequence[Any]) -> list[Verdict]:
     """
     if not expectations:
         return []
-    with _lock:
-        suite = _great_expectations().ExpectationSuite(name="contract", expectations=list(expectations))
-        batch = _batches().get_batch(batch_parameters={"dataframe": frame})
+    with _batches() as batches:
+        with _lock:
+            suite = _great_expectations().ExpectationSuite(name="contract", expectations=list(expectations))
+            batch = batches.get_batch(batch_parameters={"dataframe": frame})
         results = batch.validate(suite, result_format="BASIC").results
     found = {}
     for one in results:
@@ -87,10 +92,20 @@ def _context() -> Any:
     return context
 
 
-@cache
-def _batches() -> Any:
-    # needs the session, which is why it is not part of warm()
+@contextmanager
+def _batches() -> Iterator[Any]:
+    """A data source that no other thread is using: one holds the frame that it looks at. Needs the session."""
+    with _lock:
+        mine = _idle.pop() if _idle else _new_batches()
+    try:
+        yield mine
+    finally:
+        with _lock:
+            _idle.append(mine)
+
+
+def _new_batches() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        source = _context().data_sources.add_spark("retail_spark", persist=False)
+        source = _context().data_sources.add_spark(f"retail_spark_{next(_made)}", persist=False)
     return source.add_dataframe_asset("staged").add_batch_definition_whole_dataframe("all")

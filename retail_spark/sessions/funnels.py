@@ -61,14 +61,14 @@ def to_funnels(sessions: DataFrame, *, funnels: Mapping[str, Funnel], time_zone:
     counted = reached.groupBy("date", "funnel", "step").agg(
         F.count_distinct("visitor_id").alias("visitors"), F.count(F.lit(1)).alias("sessions")
     )
+    counts = F.map_from_entries(F.collect_list(F.struct("step", F.struct("visitors", "sessions"))))
+    entered = counted.groupBy("date", "funnel").agg(counts.alias("_counts"))  # who is anywhere passed the first step
     all_steps = F.array(*names) if names else F.array().cast("array<struct<funnel:string,step:int,step_name:string>>")
-    entered = counted.where(F.col("step") == 1).select("date", "funnel")
-    steps = entered.select(
-        "date", "funnel", F.explode(F.filter(all_steps, lambda s: s["funnel"] == F.col("funnel"))).alias("s")
-    )
-    grid = steps.select("date", "funnel", "s.step", "s.step_name")
-    # (date, funnel, step) is the key on both sides.
-    whole = grid.join(counted, on=["date", "funnel", "step"], how="left").fillna({"visitors": 0, "sessions": 0})
+    own_steps = F.filter(all_steps, lambda s: s["funnel"] == F.col("funnel"))
+    steps = entered.select("date", "funnel", "_counts", F.explode(own_steps).alias("s"))
+    found = F.try_element_at("_counts", F.col("s.step"))
+    numbers = [F.coalesce(found[name], F.lit(0)).alias(name) for name in ("visitors", "sessions")]
+    whole = steps.select("date", "funnel", "s.step", "s.step_name", *numbers)
     by_step = W.partitionBy("date", "funnel").orderBy("step")
     before, first = F.lag("sessions").over(by_step), F.first("sessions").over(by_step)
     return whole.withColumns(

@@ -6,7 +6,7 @@ is cut anew as a whole, and nothing else is: so an increment ends with the sessi
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
@@ -18,17 +18,16 @@ _FAR = 2**62
 def to_spans(changed: DataFrame, sessions: DataFrame, *, rule: Rule) -> DataFrame:
     """One row per visitor_id and span of time to cut again: _from and _to, microseconds, both included.
 
-    `changed` has visitor_id and occurred_at of events that came or went, `sessions` are the stored ones. Spans of one
-    visitor lie more than the gap apart. The tracker's own sessions know no gap: then a visitor is one span.
+    `changed` has visitor_id and occurred_at of events that came or went, `sessions` are the stored ones of these
+    visitors. Spans of one visitor lie more than the gap apart. The tracker's own sessions know no gap: then a visitor
+    is one span.
     """
     at = F.unix_micros("occurred_at")
     moments = changed.select("visitor_id", at.alias("_from"), at.alias("_to"), F.lit(True).alias("_new")).distinct()
     if rule.by_client:
         return moments.select("visitor_id", F.lit(-_FAR).alias("_from"), F.lit(_FAR).alias("_to")).distinct()
-    visitors = moments.select("visitor_id").distinct()
     chains = (
-        sessions.join(visitors, on="visitor_id", how="left_semi")
-        .groupBy("visitor_id", "chain_id")
+        sessions.groupBy("visitor_id", "chain_id")
         .agg(F.min(F.unix_micros("started_at")).alias("_from"), F.max(F.unix_micros("ended_at")).alias("_to"))
         .select("visitor_id", "_from", "_to", F.lit(False).alias("_new"))
     )
@@ -46,17 +45,8 @@ def to_spans(changed: DataFrame, sessions: DataFrame, *, rule: Rule) -> DataFram
 def only_in(frame: DataFrame, spans: DataFrame, *, time: str) -> DataFrame:
     """Rows of a visitor whose `time` lies in one of the visitor's spans. Same grain: spans do not overlap."""
     at = F.unix_micros(time)
-    return frame.join(spans.withColumnRenamed("visitor_id", "_visitor"), _lies_in(at), how="left_semi")
-
-
-def only_outside(frame: DataFrame, spans: DataFrame, *, time: str) -> DataFrame:
-    """The other rows."""
-    at = F.unix_micros(time)
-    return frame.join(spans.withColumnRenamed("visitor_id", "_visitor"), _lies_in(at), how="left_anti")
-
-
-def _lies_in(at: Column) -> Column:
-    return (F.col("visitor_id") == F.col("_visitor")) & at.between(F.col("_from"), F.col("_to"))
+    lies_in = (F.col("visitor_id") == F.col("_visitor")) & at.between(F.col("_from"), F.col("_to"))
+    return frame.join(spans.withColumnRenamed("visitor_id", "_visitor"), lies_in, how="left_semi")
 
 
 def to_redirects(gone: DataFrame, new: DataFrame) -> DataFrame:

@@ -137,22 +137,29 @@ def _writes(
 ) -> tuple[Write, ...]:
     funnels = beside.submit(_funnels, run, settings, scope, cut)
     redirects = beside.submit(_redirects, run, scope.old(), cut.made)
-    letters = cut.judged.where("reason IS NOT NULL")
     identities = cut.sessions.transform(to_identities, max_customers=settings.max_customers)
     changed, reach = to_changed(run, scope, cut.sessions)
     ids, old = (None, None) if scope.changed is None else (scope.changed.select("event_id"), scope.old())
-    visitors = None if scope.spans is None else scope.spans.select("visitor_id").distinct()
+    letters, told = cut.judged.where("reason IS NOT NULL"), _stored(run, SESSION_DEAD_LETTERS, ids)
+    known = _stored(run, VISITOR_IDENTITIES, None if scope.spans is None else scope.spans.select("visitor_id"))
     in_events = {} if scope.reach is None else {"occurred_at": scope.reach}
     in_sessions = {} if reach is None else {"started_at": reach}
     return (
         _changed(SESSION_EVENTS, cut.events, ids, staged=True, within=in_events),
         _changed(SESSIONS, changed, None if old is None else old.select("session_id"), staged=True, within=in_sessions),
         redirects.result(),
-        _changed(VISITOR_IDENTITIES, identities, visitors),
-        _changed(SESSION_DEAD_LETTERS, letters, ids, staged=True, within=in_events),
+        _changed(VISITOR_IDENTITIES, identities, known),
+        _changed(SESSION_DEAD_LETTERS, letters, told, staged=True, within=in_events),
         funnels.result(),
         *_stream(run),
     )
+
+
+def _stored(run: Run, contract: Contract, keys: DataFrame | None) -> DataFrame | None:
+    """Those of the keys that the table has: few or none, of tables that hold few."""
+    if keys is None:
+        return None
+    return run.previous(contract).select(*contract.key).join(keys, on=list(contract.key), how="left_semi")
 
 
 def _changed(

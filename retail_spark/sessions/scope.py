@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from retail_spark.canonical import EVENTS
 from retail_spark.run import Run
 from retail_spark.sessions.contracts import SESSIONS
-from retail_spark.sessions.increments import only_in, only_outside, to_spans
+from retail_spark.sessions.increments import only_in, to_spans
 from retail_spark.sessions.transforms import Rule
 
 Reach = tuple[datetime, datetime]
@@ -21,6 +21,8 @@ _KNOWN = (
     "session_id", "visitor_id", "chain_id", "started_at", "ended_at", "channel", "events", "customer_id", "customers",
     "identified_at", "identified_events", "is_bounce", "is_converted", "is_engaged", "is_bot", *_HISTORY,
 )  # fmt: skip
+_DAY = timedelta(hours=26)
+"""The longest day of a time zone, with an hour to spare."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,6 +35,8 @@ class Scope:
     changed: DataFrame | None = None
     """event_id, visitor_id and occurred_at of what came or went; None: everything is cut."""
     spans: DataFrame | None = None
+    stale: DataFrame | None = None
+    """The known sessions that lie in the spans."""
     reach: Reach | None = None
     """All spans lie in it; None where they have no ends."""
 
@@ -45,21 +49,21 @@ class Scope:
         return only_in(frame, self.spans, time=time)
 
     def near(self, frame: DataFrame, *, time: str) -> DataFrame:
-        """The rows of all visitors within two days of the reach: no day that a run touches lies outside."""
+        """The rows of all visitors within _DAY of the reach: no day that a run touches lies outside."""
         if self.reach is None:
             return frame
-        wider = (self.reach[0] - timedelta(days=2), self.reach[1] + timedelta(days=2))
+        wider = (self.reach[0] - _DAY, self.reach[1] + _DAY)
         return frame.where(_lies_in(wider, time=time))
 
     def old(self) -> DataFrame:
         """The stored sessions that are cut anew; all of them where everything is."""
-        return self.only(self.known, time="started_at")
+        return self.known if self.stale is None else self.stale
 
     def kept(self) -> DataFrame | None:
         """Stored sessions of touched visitors that stay as they were cut: only their place among others may change."""
-        if self.spans is None:
+        if self.stale is None:
             return None
-        return only_outside(self.known, self.spans, time="started_at")
+        return self.known.join(self.stale, on="session_id", how="left_anti")
 
     def metrics(self) -> dict[str, float]:
         """events_changed, and events_late: those before the visitor's last stored moment."""
@@ -83,7 +87,8 @@ def scope_of(run: Run, *, rule: Rule) -> Scope:
         stored = run.previous(SESSIONS).select(*_KNOWN)
         known = run.stage("known", stored.join(visitors, on="visitor_id", how="left_semi"))
         spans = run.stage("spans", to_spans(changed, known, rule=rule))
-        return Scope(known, changed, spans, None if rule.by_client else reach_of(spans))
+        stale = run.stage("stale", only_in(known, spans, time="started_at"))
+        return Scope(known, changed, spans, stale, None if rule.by_client else reach_of(spans))
 
 
 def reach_of(spans: DataFrame) -> Reach:

@@ -198,7 +198,7 @@ def moments(lake: Lake, *days: int) -> DataFrame:
 
 
 def test_a_bounded_upsert_leaves_files_outside_alone(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commits, "_ROWS_A_FILE", 10)
+    monkeypatch.setattr(commits, "_LEAST_ROWS", 10)
     whole = replace(replace_slice(MOMENTS, moments(lake, *range(40)), in_order=True), rows=40)
     carry_out(lake, whole, run_id="r1")
     before = files_of(lake)

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 
 import pyarrow as pa
@@ -130,9 +131,7 @@ def test_empty_frame_passes(spark):
 
 def test_table_without_a_key_still_counts_its_rows(spark):
     contract = Contract("gold.log", grain="One row per line.", key=(), columns=(Column("line", STRING, "Line."),))
-    report = check(
-        arrow_frame(spark, [{"line": "a"}, {"line": "a"}, {"line": None}], contract.schema), contract, docs=None
-    )
+    report = check(arrow_frame(spark, [{"line": "a"}, {"line": "a"}, {"line": None}], contract.schema), contract)
     assert report.rows == 3
     assert failures(report) == {"line IS NOT NULL": (1, "line=NULL")}
 
@@ -203,14 +202,29 @@ def test_reports_become_rows_that_keep_their_own_contract(spark):
     assert check(frame, EXPECTATIONS).failed == ()
 
 
-def test_check_writes_a_page_under_the_lake(spark, lake, tmp_path):
+def test_docs_write_a_page_under_the_lake(spark, lake, tmp_path):
     docs = DataDocs.open(
         lake, run_id="r1", job="prices", attempt=1, as_of="2024-01-31", checked_at=datetime(2024, 2, 1)
     )
-    check(prices(spark, BELOW_ZERO), PRICES, docs=docs)
+    docs.add(check(prices(spark, BELOW_ZERO), PRICES), PRICES)
     page = tmp_path / "lake" / "_data_docs" / "runs" / "r1" / "gold.prices.html"
     assert "product_id=bad0, price=-1.0" in page.read_text()
     assert docs.index.is_file()
+
+
+def test_frames_checked_at_once_are_not_mixed_up(spark):
+    frames = [
+        prices(spark).limit(0),
+        prices(spark, BELOW_ZERO),
+        prices(spark),
+        prices(spark, {**BELOW_ZERO, "price": -2.0}),
+    ]
+    alone = [check(frame, PRICES) for frame in frames]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda frame: check(frame, PRICES), frames * 3))
+    assert together == alone * 3
+    assert [report.rows for report in alone] == [0, 3, 4, 4]
+    assert len({str(failures(report)) for report in alone}) == 3
 
 
 def test_nothing_is_sent_and_nothing_said(spark, monkeypatch, capfd, caplog):
