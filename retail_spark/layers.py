@@ -122,8 +122,14 @@ def _from_sets(sets: Sequence[str]) -> list[tuple[Path_, str, str]]:
         key, equals, text = given.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"--set {given!r} is not key=value.", fix="write --set section.key=value")
-        parsed.append((tuple(key.strip().split(".")), text, f"--set {key}"))
+        parsed.append((_whole(tuple(key.strip().split("."))), text, f"--set {key}"))
     return parsed
+
+
+def _whole(path: Path_) -> Path_:
+    """The path; what follows the name of a mapping of texts, such as spark.conf, is one key, dots and all."""
+    end = next((n for n in range(1, len(path)) if _is_texts(path[:n])), len(path))
+    return (*path[:end], ".".join(path[end:])) if end < len(path) else path
 
 
 def _parsed(path: Path_, text: str, origin: str) -> Any:
@@ -133,8 +139,13 @@ def _parsed(path: Path_, text: str, origin: str) -> Any:
     except yaml.YAMLError as error:
         raise UsageError(f"{origin}: {masked(text)!r} is not a YAML value.", fix="quote it") from error
     field = _field(path)
-    is_text = field is not None and str in _choices(field.annotation)
+    is_text = _is_texts(path[:-1]) or (field is not None and str in _choices(field.annotation))
     return text if is_text and not isinstance(value, str | dict | list | None) else value
+
+
+def _is_texts(path: Path_) -> bool:
+    field = _field(path)
+    return field is not None and field.annotation == dict[str, str]
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_spark.errors import UsageError
+from retail_spark.forecast.settings import JobSettings
 from retail_spark.layers import resolve, shown
 from retail_spark.printed import defaults_as_yaml
+from retail_spark.settings import section
 
 
 def written(path: Path, text: str) -> Path:
@@ -117,6 +119,12 @@ def test_text_settings_keep_their_text() -> None:
     assert settings.lake.root == "007"
     assert settings.mlflow.experiment == "1e3"
     assert settings.spark.master is None
+
+
+def test_a_key_of_a_mapping_of_texts_may_hold_dots() -> None:
+    settings = resolve(sets=["spark.conf.spark.eventLog.enabled=true", "forecast.renamed.1.5l-cola=00715"])
+    assert settings.spark.conf == {"spark.eventLog.enabled": "true"}
+    assert section(settings, "forecast", JobSettings).renamed == {"1.5l-cola": "00715"}
 
 
 def test_settings_are_frozen() -> None:
