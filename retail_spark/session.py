@@ -109,8 +109,7 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
     cores = os.cpu_count() or 1
     partitions = settings.spark.shuffle_partitions or max(4, 2 * cores)
     log4j = Path(__file__).with_name("log4j2.properties")
-    # Spark makes one method of a whole stage; by default those beyond 8,000 bytes are interpreted for ever
-    java = [f"-Dlog4j2.configurationFile=file:{log4j}", "-XX:+UseParallelGC", "-XX:-DontCompileHugeMethods"]
+    java = [f"-Dlog4j2.configurationFile=file:{log4j}", "-XX:+UseParallelGC"]
     if fast_start:
         # C1 alone has room for 48 MB of code by default: a long test process would drop and compile again without end
         java += ["-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=512m", "-Xshare:auto"]
