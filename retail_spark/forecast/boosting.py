@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from retail_spark.forecast.features import NAMES, Codes, Days, Past, matrix
 from retail_spark.forecast.panel import Array, Panel
@@ -68,11 +70,22 @@ class Lessons:
     lead: Array
 
 
-def lessons(panel: Panel, past: Past, days: Days, *, codes: Codes, recipe: Recipe) -> Lessons:
-    """Every known period of the last `train_periods`, each at `leads_per_row` of the leads, in turn."""
+def lessons(panel: Panel, past: Past, days: Days, *, codes: Codes, recipe: Recipe, share: float = 1.0) -> Lessons:
+    """Every known period of the last `train_periods`, each at `leads_per_row` of the leads, in turn.
+
+    With a share below 1 only that share of all (product, period) teaches, drawn by their hash: whichever series a
+    panel holds, a product's row is in it or not, and what its other stores tell stays whole.
+    """
     parts: list[tuple[Array, ...]] = []
     leads = list(recipe.leads)
+    whole, whole_past, marks = panel, past, _marks(panel)
     for target in range(max(leads[0] + 1, panel.periods - recipe.train_periods), panel.periods):
+        chosen = np.arange(whole.size)
+        if share < 1.0:
+            chosen = np.flatnonzero(_drawn(marks, period=int(panel.numbers[target]), share=share))
+            if not len(chosen):
+                continue
+            panel, past = whole.rows(chosen), whole_past.rows(chosen)
         for lead in _leads_of(leads, target, count=recipe.leads_per_row):
             if lead > target:
                 continue
@@ -84,10 +97,23 @@ def lessons(panel: Panel, past: Past, days: Days, *, codes: Codes, recipe: Recip
                 ratio = np.exp(ratio)
             weight = (1.0 + np.expm1(level)) ** recipe.weight_power
             same = np.ones(len(rows))
-            parts.append((x, ratio, weight, same * target, rows.astype(float), same * lead))
+            parts.append((x, ratio, weight, same * target, chosen[rows].astype(float), same * lead))
     if not parts:
         return Lessons(np.empty((0, len(NAMES))), *(np.empty(0) for _ in range(5)))
     return Lessons(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _marks(panel: Panel) -> npt.NDArray[np.uint64]:
+    """(N,): a hash of each series' product."""
+    return pd.util.hash_array(panel.keys["product_id"].to_numpy(dtype=object))
+
+
+def _drawn(marks: npt.NDArray[np.uint64], *, period: int, share: float) -> npt.NDArray[np.bool_]:
+    """True for that share of the products, other ones each period (the mixing of splitmix64, Steele et al. 2014)."""
+    mixed = marks + np.uint64(period * 0x9E3779B97F4A7C15 % 2**64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return (mixed ^ (mixed >> np.uint64(31))) / 2.0**64 < share
 
 
 def _leads_of(leads: Sequence[int], target: int, *, count: int) -> list[int]:

@@ -33,7 +33,7 @@ def recipe_above(recipe: Recipe) -> Recipe:
     return replace(recipe, models=models, global_model=False)
 
 
-def to_packed_above(packed: DataFrame, *, levels: Sequence[str], frame: Frame, buckets: int) -> DataFrame:
+def to_packed_above(packed: DataFrame, *, levels: Sequence[str], frame: Frame) -> DataFrame:
     """One packed row per level (as store_id) and member (as product_id): the sums of their series."""
     known = packed.select(
         *KEYS, "category", "region", F.explode(F.arrays_zip("period", "quantity")).alias("_row")
@@ -45,7 +45,7 @@ def to_packed_above(packed: DataFrame, *, levels: Sequence[str], frame: Frame, b
     )
     return to_packed(
         to_periods(sums), products=None, stores=None, clock=frame.recipe.clock, end=frame.end, history=frame.periods,
-        future=frame.recipe.reach, closed_periods=frame.periods, buckets=buckets,
+        future=frame.recipe.reach, closed_periods=frame.periods, buckets=frame.buckets,
     )  # fmt: skip
 
 

@@ -109,6 +109,14 @@ class Past:
         product = pd.factorize(panel.keys["product_id"])[0].astype(np.int64)
         return cls(y, level, ratio, {k: trailing_mean(y, length=k) for k in _WINDOWS}, names, product)
 
+    def rows(self, index: Ints) -> Past:
+        """Those series alone: whole products."""
+        return Past(
+            self.y[index], self.level[index], self.ratio[index],
+            {k: v[index] for k, v in self.windows.items()}, {k: v[index] for k, v in self.by_name.items()},
+            np.unique(self.product[index], return_inverse=True)[1].astype(np.int64),
+        )  # fmt: skip
+
 
 def matrix(panel: Panel, past: Past, days: Days, *, target: int, lead: int, codes: Codes, recipe: Recipe) -> Array:
     """(N, len(NAMES)): the rows of one target column at one lead. What is relative to the level is marked so below."""

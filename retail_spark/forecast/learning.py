@@ -67,12 +67,22 @@ def by_bucket(packed: DataFrame, *, frame: Frame) -> GroupedData:
     return packed.repartition(frame.buckets, "bucket").groupBy("bucket")
 
 
+def share_to_learn(packed: DataFrame, *, frame: Frame) -> float:
+    """The share of all periods of all series that may teach, so that there are `max_lessons` at most (about)."""
+    recipe = frame.recipe
+    oldest = frame.end + 1 - min(recipe.train_periods, frame.periods)
+    periods = F.greatest(F.lit(frame.end + 1) - F.greatest(F.col("first"), F.lit(oldest)), F.lit(0)).cast("long")
+    rows = (packed.agg(F.sum(periods).alias("n")).collect()[0]["n"] or 0) * min(recipe.leads_per_row, recipe.horizon)
+    return min(1.0, recipe.max_lessons / rows) if rows else 1.0
+
+
 def to_lessons(packed: DataFrame, *, frame: Frame) -> DataFrame:
-    """One row per series, period and lead to learn from."""
+    """One row per series, period and lead to learn from: all there are, or `max_lessons` of them."""
+    share = share_to_learn(packed, frame=frame)
 
     def teach(batch: pd.DataFrame) -> pd.DataFrame:
         panel = frame.panel(batch)
-        found = lessons(panel, Past.of(panel), frame.days(panel), codes=frame.codes, recipe=frame.recipe)
+        found = lessons(panel, Past.of(panel), frame.days(panel), codes=frame.codes, recipe=frame.recipe, share=share)
         rows = panel.keys.loc[found.series.astype(int), list(KEYS)].reset_index(drop=True)
         numbers = {name: getattr(found, name) for name in ("target", "lead", "ratio", "weight")}
         return rows.assign(**numbers, x=list(found.x.astype(np.float32)))

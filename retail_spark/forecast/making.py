@@ -50,6 +50,7 @@ from retail_spark.forecast.settling import KEPT, Frame, Pools, accuracy_rows, fo
 from retail_spark.forecast.transforms import period_of, to_out, to_packed, to_periods, to_planned, to_sold
 from retail_spark.run import Run
 
+_FEWEST_BUCKETS, _SERIES_A_BUCKET = 8, 2000
 _MEASURED = T.StructType([
     T.StructField("bucket", T.IntegerType()), T.StructField("category", T.StringType()),
     *(T.StructField(name, T.DoubleType()) for name in (
@@ -143,7 +144,7 @@ def reconciled(run: Run, settings: JobSettings, made: Made, rows: DataFrame) -> 
     """The forecasts, drawn together with what the levels above foretell by themselves."""
     frame = replace(made.frame, recipe=recipe_above(made.frame.recipe))
     with run.progress.step("levels"):
-        packed = to_packed_above(made.packed, levels=settings.levels, frame=frame, buckets=settings.buckets)
+        packed = to_packed_above(made.packed, levels=settings.levels, frame=frame)
         tried = run.stage("above_tried", to_tried(packed, frame=frame, boosters=()))
         chosen = run.stage("above_chosen", to_chosen(tried, frame=frame, priors=to_priors(tried, frame=frame)))
     return rows.transform(
@@ -168,18 +169,20 @@ def prepare(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> tu
         further.append(to_out(run.read(INVENTORY), clock=clock, share=settings.stockout_share))
     periods = run.stage(f"{name}_periods", to_periods(sold, *further))
     is_sold = (F.col("quantity") > 0) & (F.col("period") <= end)
-    first = periods.where(is_sold).agg(F.min("period").alias("first")).collect()[0]["first"]
+    series = F.approx_count_distinct(F.xxhash64("store_id", "product_id"))
+    first, count = periods.where(is_sold).agg(F.min("period"), series).collect()[0]
     if first is None:
         raise InputError(
             f"{SALES.name} holds no sale of a whole {recipe.frequency} by then.", fix="use a later --as-of"
         )
-    count = min(recipe.history_periods, end - int(first) + 1)
+    history = min(recipe.history_periods, end - int(first) + 1)
+    buckets = settings.buckets or max(_FEWEST_BUCKETS, count // _SERIES_A_BUCKET)
     packed = to_packed(
         periods, products=run.read(PRODUCTS) if run.has(PRODUCTS) else None,
-        stores=run.read(STORES) if run.has(STORES) else None, clock=clock, end=end, history=count,
-        future=recipe.reach, closed_periods=settings.closed_periods, buckets=settings.buckets,
+        stores=run.read(STORES) if run.has(STORES) else None, clock=clock, end=end, history=history,
+        future=recipe.reach, closed_periods=settings.closed_periods, buckets=buckets,
     )  # fmt: skip
-    frame = Frame(recipe, end, count, _events(run, recipe), buckets=settings.buckets)
+    frame = Frame(recipe, end, history, _events(run, recipe), buckets=buckets)
     marked = run.stage(f"{name}_marked", packed).transform(with_fingerprint, frame=frame)
     packed = run.stage(f"{name}_packed", marked.transform(with_kept, run.previous(FORECAST_TRIALS)))
     codes = codes_of(packed, most=settings.max_codes) if recipe.global_model else {}

@@ -51,6 +51,7 @@ class Recipe:
     debias: bool
     leads_per_row: int
     train_periods: int
+    max_lessons: int
     trees: int
     max_depth: int
     learning_rate: float

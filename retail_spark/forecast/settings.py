@@ -83,6 +83,10 @@ class JobSettings(Section):
     )
     leads_per_row: int = setting(1, "steps ahead at which each period teaches", unit="rows", ge=1)
     train_periods: int = setting(104, "last periods that teach the booster", unit="periods", ge=4)
+    max_lessons: int = setting(
+        2_000_000, "rows that teach the booster at most; of more, products and periods are drawn by their hash",
+        unit="rows", ge=1000,
+    )  # fmt: skip
     max_codes: int = setting(
         200, "products, stores, categories or regions up to which the booster knows each by itself"
     )
@@ -104,7 +108,10 @@ class JobSettings(Section):
     reconcile: Literal["bottom_up", "mint"] = setting(
         "bottom_up", "bottom_up: levels are sums; mint: each level is foretold, then all are drawn together (WLS)"
     )
-    buckets: int = setting(8, "groups of products worked on one at a time: more need less memory", unit="groups", ge=1)
+    buckets: int = setting(
+        0, "groups of products worked on one at a time: more need less memory; 0: one for 2,000 series, 8 at least",
+        unit="groups", ge=0,
+    )  # fmt: skip
     replicates: int = setting(200, "bootstrap replicates behind the gate", unit="replicates", ge=20)
     max_coverage_error: float = setting(
         0.15, "distance of the 80 % intervals' coverage from 80 % at which the gate refuses", unit="share 0..1", gt=0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from retail_spark.forecast.backtest import Tried
-from retail_spark.forecast.choosing import choose, picked, score
+from retail_spark.forecast.choosing import QUANTILES, choose, picked, score
 from tests.unit.forecast.shop import recipe_of
 
 
@@ -63,3 +66,22 @@ def test_the_fallback_speaks_under_its_own_name() -> None:
     assert made.names(found) == ["fallback_mean"]
     assert made.failed == ["no model can take the series"]
     assert picked(found, made, at=3).tolist() == [[1.5, 1.5]]
+
+
+@given(rows=arrays(np.float64, (4, 6), elements=st.floats(-9, 9) | st.just(float("nan"))))
+def test_pinball_is_that_of_numpys_quantiles_of_what_is_known(rows: np.ndarray) -> None:
+    known = np.where(np.isnan(rows).all(axis=1)[:, None], 0.0, rows)
+    found = score(alone(known), windows=range(3)).pinball[:, 0]
+    for row, loss in zip(-known, found, strict=True):
+        values = row[~np.isnan(row)]
+        rest = [values - np.quantile(values, share) for share in QUANTILES]
+        parts = [np.maximum(share * r, (share - 1) * r).mean() for share, r in zip(QUANTILES, rest, strict=True)]
+        np.testing.assert_allclose(loss, np.mean(parts), rtol=1e-12, atol=1e-15)
+
+
+def alone(errors: np.ndarray) -> Tried:
+    """Series of three windows of two periods whose one candidate says 0: it errs by less what was sold."""
+    actual = (-errors).reshape(-1, 3, 2).transpose(1, 0, 2)
+    count = actual.shape[1]
+    zeros = np.zeros((4, 1, count, 2))
+    return Tried(("zero",), zeros, actual, np.ones((4, count)), np.array(["lumpy"] * count), np.ones((4, count)))

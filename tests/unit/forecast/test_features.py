@@ -84,6 +84,31 @@ def test_a_booster_serves_what_was_never_sold_and_forgets_no_other_product() -> 
     np.testing.assert_array_equal(said[others], alone[others])
 
 
+@given(share=st.floats(0.05, 0.95), seed=st.integers(0, 3))
+def test_drawn_lessons_are_some_of_all_lessons_whichever_series_lie_together(share: float, seed: int) -> None:
+    found = panel(seed)
+    every = told_by(found)
+    drawn = told_by(found, share=share)
+    assert drawn.items() <= every.items()
+    by_period = {(product, period) for _, product, period, _ in every}
+    taken = {(product, period) for _, product, period, _ in drawn}
+    assert 0 < len(taken) < len(by_period)
+    assert len(drawn) == sum((product, period) in taken for _, product, period, _ in every), "all stores of a product"
+    apart: dict[tuple[str, str, int, int], tuple[float, ...]] = {}
+    for product in sorted(set(found.keys["product_id"])):
+        apart |= told_by(found.rows((found.keys["product_id"] == product).to_numpy()), share=share)
+    assert apart == drawn
+
+
+def told_by(found: Panel, *, share: float = 1.0) -> dict[tuple[str, str, int, int], tuple[float, ...]]:
+    """Lessons by store, product, period and lead."""
+    rows = lessons(found, Past.of(found), days(found), codes={}, recipe=RECIPE, share=share)
+    keys = found.keys.loc[rows.series.astype(int)]
+    names = zip(keys["store_id"], keys["product_id"], rows.target.astype(int), rows.lead.astype(int), strict=True)
+    values = np.nan_to_num(np.column_stack([rows.x, rows.ratio, rows.weight]), nan=-99.0)
+    return dict(zip(names, map(tuple, values.tolist()), strict=True))
+
+
 def test_the_smear_is_what_was_missed_within_reason() -> None:
     assert smear_of([]) == 1.0
     assert smear_of([(110.0, 100.0), (110.0, 100.0)]) == 1.1
