@@ -14,7 +14,7 @@ from retail_spark.elasticity.frames import names_of
 from retail_spark.elasticity.least_squares import Array, solve_small
 from retail_spark.elasticity.moments import matrices, stacked, to_moments, within
 from retail_spark.elasticity.poisson import by_group
-from retail_spark.elasticity.shrinkage import design_effect, steadied
+from retail_spark.elasticity.shrinkage import design_effect, precisions_of
 from retail_spark.elasticity.transforms import UNIT
 
 UNIT_SCHEMA = "category string, store_id string, product_id string, squares array<double>, products array<double>"
@@ -59,35 +59,19 @@ def products_from(weeks: pd.DataFrame, size: int) -> pd.DataFrame:
     free = np.maximum(rows - weeks.groupby("product_id")["units"].first().to_numpy() - size, 1)
     variance = np.maximum(squares / free, 1e-12)
     scores = np.einsum("gkl,gl->gk", moments[:, 1:, :], residual[codes])
-    found = [precision_of(total[j, 1:, 1:], variance[j], scores[codes == j]) for j in range(len(names))]
+    told = precisions_of(
+        total[:, 1:, 1:], variance, scores, group=codes.astype(np.int64), period=np.arange(len(codes), dtype=np.int64)
+    )
     return pd.DataFrame(
         {
             "category": weeks["category"].iloc[0],
             "product_id": names,
             "rows": rows,
             "means": list(slopes),
-            "precisions": [precision.ravel() for precision in found],
+            "precisions": [precision.ravel() for precision in told],
             "variance": variance,
         }
     )
-
-
-def precision_of(information: Array, variance: float, scores: Array) -> Array:
-    """Precision of slopes, zero for columns that do not vary; `scores` holds a row a period."""
-    diagonal = np.diag(information)
-    live = np.flatnonzero(diagonal > 1e-9 * max(float(diagonal.max()), 1e-300))
-    precision = np.zeros_like(information)
-    if not len(live):
-        return precision
-    inverse = np.linalg.pinv(information[np.ix_(live, live)], rcond=1e-9, hermitian=True)
-    periods = len(scores)
-    middle = scores[:, live].T @ scores[:, live] * periods / max(periods - 1, 1)
-    middle *= periods / max(periods - len(live) - 1, 1)
-    plain = variance * inverse
-    ridge = 1e-12 * np.eye(len(live))
-    covariance = steadied((inverse @ middle @ inverse)[None], (plain + ridge)[None])[0]
-    precision[np.ix_(live, live)] = np.linalg.pinv(covariance, rcond=1e-12, hermitian=True)
-    return precision
 
 
 def _serial(rows: DataFrame, products: DataFrame, *, columns: Sequence[str]) -> DataFrame:

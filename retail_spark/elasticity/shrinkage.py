@@ -14,11 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from retail_spark.elasticity.poisson import by_group
+
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 _START = 0.1
 _FLOOR = 1e-6
+_RANK = 1e-9  # of the largest eigenvalue: what is below is no information
 
 
 @dataclass(frozen=True)
@@ -138,12 +141,35 @@ def design_effect(serial_correlation: Array) -> Array:
     return effect
 
 
-def steadied(clustered: Array, plain: Array) -> Array:
-    """A clustered covariance of few clusters is noisy: the mean of it and of the plain one, scaled to its size.
+def precisions_of(information: Array, variance: Array, scores: Array, *, group: Codes, period: Codes) -> Array:
+    """(groups, K, K): the precision of each group's slopes, its shocks clustered by period.
 
-    Both are (J, K, K) on the columns that vary; the scale is the mean ratio of their variances.
+    `information` (groups, K, K) is X'WX, `variance` (groups,) the residual one; `scores` (rows, K) are summed up by
+    period first. A clustered covariance of few clusters is noisy: it counts half, the plain one, scaled to its size,
+    the other half. Along directions that the rows tell nothing of (a column that does not vary, or only with another)
+    the precision is 0.
     """
-    size = clustered.shape[1]
-    ratio = np.einsum("jkk->j", np.linalg.solve(plain, clustered)) / size
-    mean: Array = 0.5 * clustered + 0.5 * np.maximum(ratio, 1.0)[:, None, None] * plain
-    return mean
+    values, vectors = np.linalg.eigh(information)
+    is_told = values > _RANK * np.maximum(values[:, -1:], 1e-300)
+    rank = is_told.sum(axis=1)
+    plain = np.sqrt(np.where(is_told, values, 1.0) / variance[:, None])  # one over the plain errors
+    clustered, periods = _clustered(scores, group, period, len(information))
+    scale = periods / np.maximum(periods - 1, 1) * periods / np.maximum(periods - rank - 1, 1)
+    ways = vectors * (is_told / (plain * variance[:, None]))[:, None, :]
+    ratios = ways.transpose(0, 2, 1) @ clustered @ ways * scale[:, None, None]  # in units of the plain covariance
+    size = np.einsum("jkk->j", ratios) / np.maximum(rank, 1)
+    mean = 0.5 * ratios + 0.5 * np.maximum(size, 1.0)[:, None, None] * np.eye(information.shape[1])
+    ways = vectors * (is_told * plain)[:, None, :]
+    found: Array = ways @ np.linalg.inv(mean) @ ways.transpose(0, 2, 1)
+    return found
+
+
+def _clustered(scores: Array, group: Codes, period: Codes, groups: int) -> tuple[Array, Array]:
+    """Per group: the sum over periods of the products of summed scores, and the number of periods."""
+    if not len(scores):
+        return np.zeros((groups, scores.shape[1], scores.shape[1])), np.zeros(groups)
+    width = int(period.max()) + 1
+    pairs, place = np.unique(group * width + period, return_inverse=True)
+    sums, of = by_group(scores, place.astype(np.int64), len(pairs)), pairs // width
+    middle = by_group(sums[:, :, None] * sums[:, None, :], of, groups)
+    return middle, np.bincount(of, minlength=groups).astype(np.float64)

@@ -12,12 +12,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.elasticity.frames import fitted_to, names_of
-from retail_spark.elasticity.least_squares import PRICE, Array, Codes, Fit, clustered_by
-from retail_spark.elasticity.linear_units import UNIT_SCHEMA, precision_of
+from retail_spark.elasticity.least_squares import PRICE, Array, Fit, clustered_by
+from retail_spark.elasticity.linear_units import UNIT_SCHEMA
 from retail_spark.elasticity.poisson import Panel, PoissonFit, by_group, fit_poisson
 from retail_spark.elasticity.pooled import ESTIMATE_SCHEMA, estimate_row, framed
 from retail_spark.elasticity.settings import JobSettings
-from retail_spark.elasticity.shrinkage import design_effect
+from retail_spark.elasticity.shrinkage import design_effect, precisions_of
 from retail_spark.elasticity.transforms import UNIT
 
 
@@ -75,8 +75,9 @@ def _sparse_frames(found: SparseFit) -> tuple[pd.DataFrame, pd.DataFrame]:
     residual = panel.y - fit.mean
     pearson = residual / np.sqrt(np.maximum(fit.mean, 1e-9))
     sizes = np.bincount(panel.group, minlength=groups)
-    per_product = np.array([len(np.unique(panel.unit[panel.group == g])) for g in range(groups)])
-    free = np.maximum(sizes - per_product - panel.x.shape[1], 1)
+    first = np.unique(panel.unit, return_index=True)[1]
+    of_unit = panel.group[first]
+    free = np.maximum(sizes - np.bincount(of_unit, minlength=groups) - panel.x.shape[1], 1)
     variance = np.maximum(np.bincount(panel.group, pearson**2, minlength=groups) / free, 0.2)
     follows = np.r_[False, (panel.unit[1:] == panel.unit[:-1])]
     follows &= np.r_[False, np.diff(rows["period"].to_numpy()) == 1]
@@ -84,12 +85,7 @@ def _sparse_frames(found: SparseFit) -> tuple[pd.DataFrame, pd.DataFrame]:
     near = np.bincount(panel.group, pairs, minlength=groups) / np.maximum(np.bincount(panel.group, follows, groups), 1)
     effect = design_effect(near / np.maximum(np.bincount(panel.group, pearson**2, groups) / sizes, 1e-12))
     scores = fit.net * residual[:, None]
-    precisions: list[Array] = [
-        precision_of(fit.information[g], variance[g], _sums(scores[panel.group == g], panel.period[panel.group == g]))
-        for g in range(groups)
-    ]
-    first = np.unique(panel.unit, return_index=True)[1]
-    of_unit = panel.group[first]
+    precisions = precisions_of(fit.information, variance, scores, group=panel.group, period=panel.period)
     units = len(first)
     squares = by_group(fit.net[:, :, None] * fit.net[:, None, :] * fit.mean[:, None, None], panel.unit, units)
     products = np.einsum("ukl,ul->uk", squares, fit.slopes[of_unit]) + by_group(scores, panel.unit, units)
@@ -106,12 +102,6 @@ def _sparse_frames(found: SparseFit) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _flat(matrices: Sequence[Array] | Array) -> list[Any]:
     return [np.asarray(matrix).ravel() for matrix in matrices]
-
-
-def _sums(values: Array, codes: Codes) -> Array:
-    """Sums by code, only of the codes that are there."""
-    _, place = np.unique(codes, return_inverse=True)
-    return by_group(values, place.astype(np.int64), int(place.max()) + 1)
 
 
 def to_sparse_pooled(rows: DataFrame, *, columns: Sequence[str], settings: JobSettings) -> DataFrame:

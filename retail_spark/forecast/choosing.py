@@ -86,7 +86,8 @@ def _quantiles(values: Array) -> Array:
     low = np.take_along_axis(rows, below.T, axis=1).T
     high = np.take_along_axis(rows, np.ceil(place).astype(np.int64).T, axis=1).T
     part = place - below
-    return np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
+    between: Array = np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
+    return between
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retail_spark.elasticity.shrinkage import Shrunk, design_effect, shrink
+from retail_spark.elasticity.shrinkage import Shrunk, design_effect, precisions_of, shrink
 
 
 def world(*, products: int, units: int, noise: float, seed: int = 7) -> tuple[np.ndarray, np.ndarray, Shrunk]:
@@ -53,3 +53,40 @@ def test_a_unit_that_says_nothing_gets_its_product() -> None:
 
 def test_errors_that_follow_on_each_other_count_for_less() -> None:
     assert design_effect(np.array([-0.5, 0.0, 0.2, np.nan])) == pytest.approx([1, 1, 1.5, 1])
+
+
+def scored(*, groups: int = 5, rows: int = 600) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Groups of rows of three columns: scores, X'X, residual variances, and the codes of group and period."""
+    rng = np.random.default_rng(3)
+    group, period = rng.integers(0, groups, rows), rng.integers(0, 20, rows)
+    x = rng.normal(size=(rows, 3)) * [0.1, 0.5, 1.0]
+    scores = x * rng.normal(size=(rows, 1))
+    information = np.array([x[group == g].T @ x[group == g] for g in range(groups)])
+    return scores, information, rng.uniform(0.5, 2.0, groups), group, period
+
+
+def test_a_precision_is_half_clustered_half_plain() -> None:
+    scores, information, variance, group, period = scored()
+    found = precisions_of(information, variance, scores, group=group, period=period)
+    for g, told in enumerate(found):
+        inverse = np.linalg.inv(information[g])
+        mine = [scores[(group == g) & (period == p)].sum(axis=0) for p in np.unique(period[group == g])]
+        n = len(mine)
+        clustered = inverse @ (np.array(mine).T @ np.array(mine)) @ inverse * n / (n - 1) * n / (n - 4)
+        plain = variance[g] * inverse
+        scale = max(float(np.trace(np.linalg.solve(plain, clustered))) / 3, 1.0)
+        np.testing.assert_allclose(told, np.linalg.inv(0.5 * clustered + 0.5 * scale * plain), rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-12, 1e-30])
+def test_what_the_rows_do_not_tell_has_no_precision(size: float) -> None:
+    """The third column is twice the second, and the rows may weigh next to nothing (a Poisson fit without sales)."""
+    scores, information, variance, group, period = scored()
+    mix = np.array([[1.0, 0, 0], [0, 1, 2], [0, 0, 0]])
+    given = (mix.T @ information @ mix * size, variance, scores @ mix * np.sqrt(size))
+    found = precisions_of(*given, group=group, period=period)
+    along = np.array([0.0, 2.0, -1.0])
+    np.testing.assert_allclose(found @ along / size, 0.0, atol=1e-7)
+    apart = precisions_of(information[:, :2, :2], variance, scores[:, :2], group=group, period=period)
+    np.testing.assert_allclose(found[:, :2, :2] / size, apart, rtol=1e-6)
+    assert not precisions_of(information * 0, variance, scores * 0, group=group, period=period).any()
