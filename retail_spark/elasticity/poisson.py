@@ -9,7 +9,7 @@ at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
 _LARGEST = 25.0
-"""A slope beyond this is separation: no finite one fits."""
+"""A slope beyond this is separation: no finite one fits, and nothing is told of it."""
 _ALTERNATIONS = 4
 
 
@@ -35,7 +35,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class PoissonFit:
-    """Slopes by group (groups, K); residual y - mu and the columns net of both effects, by row; and X'WX by group."""
+    """Slopes by group (groups, K); means and the columns net of both effects, by row; and X'WX by group.
+
+    Of a slope that has run off to its bound nothing is told: its columns of `net` and `information` are 0.
+    """
 
     slopes: Array
     mean: Array
@@ -44,11 +47,19 @@ class PoissonFit:
     converged: bool
 
 
-def fit_poisson(panel: Panel, *, rounds: int, tolerance: float = 1e-7) -> PoissonFit:
+def fit_poisson(panel: Panel, *, rounds: int, tolerance: float = 1e-7, ridge: float = 0.0) -> PoissonFit:
     """Newton steps for the slopes on columns net of both effects, and the effects in closed form between them.
 
-    Units without a sale have no effect and must be left out before.
+    Units without a sale have no effect and must be left out before. A group of few rows may have no finite slopes
+    (nothing was sold where it was promoted): a `ridge`, the precision of a normal prior around 0, gives it some, and
+    keeps it from spoiling the effects of all (a weak prior, as in Gelman et al. 2008).
     """
+    live = np.flatnonzero((panel.x != panel.x[:1]).any(axis=0))
+    fit = _fit(replace(panel, x=panel.x[:, live]), rounds=rounds, tolerance=tolerance, ridge=ridge)
+    return _widened(fit, live, panel.x.shape[1])
+
+
+def _fit(panel: Panel, *, rounds: int, tolerance: float, ridge: float) -> PoissonFit:
     groups, size = int(panel.group.max()) + 1, panel.x.shape[1]
     slopes, change = np.zeros((groups, size)), np.inf
     d = np.zeros(int(panel.period.max()) + 1)
@@ -65,14 +76,26 @@ def fit_poisson(panel: Panel, *, rounds: int, tolerance: float = 1e-7) -> Poisso
             d = np.log(np.maximum(sold_period, 1e-12) / np.maximum(np.bincount(panel.period, level), 1e-300))
         mean = level * np.exp(d[panel.period])
         net = net_of(net, mean, panel, alternations=_ALTERNATIONS)
-        information = by_group(net[:, :, None] * net[:, None, :] * mean[:, None, None], panel.group, groups)
-        score = by_group(net * (panel.y - mean)[:, None], panel.group, groups)
-        step = np.einsum("gkl,gl->gk", np.linalg.pinv(information, rcond=1e-9, hermitian=True), score)
-        slopes = np.clip(slopes + np.clip(step, -1.0, 1.0), -_LARGEST, _LARGEST)
-        change = float(np.abs(step).max())
+        information = crossed(net, mean, panel.group, groups)
+        score = by_group(net * (panel.y - mean)[:, None], panel.group, groups) - ridge * slopes
+        inverse = np.linalg.pinv(information + ridge * np.eye(size), rcond=1e-9, hermitian=True)
+        step = np.clip(np.einsum("gkl,gl->gk", inverse, score), -1.0, 1.0)
+        before, slopes = slopes, np.clip(slopes + step, -_LARGEST, _LARGEST)
+        change = float(np.abs(slopes - before).max(initial=0.0))
         if change < tolerance:
             break
-    return PoissonFit(slopes, mean, net, information, change < tolerance)
+    is_told = np.abs(slopes) < _LARGEST
+    information = information * (is_told[:, :, None] & is_told[:, None, :])
+    return PoissonFit(slopes, mean, net * is_told[panel.group], information, change < tolerance)
+
+
+def _widened(fit: PoissonFit, live: Codes, size: int) -> PoissonFit:
+    """The same with the columns that do not vary, of which nothing is told."""
+    slopes, net = np.zeros((len(fit.slopes), size)), np.zeros((len(fit.net), size))
+    information = np.zeros((len(fit.slopes), size, size))
+    slopes[:, live], net[:, live] = fit.slopes, fit.net
+    information[:, live[:, None], live] = fit.information
+    return PoissonFit(slopes, fit.mean, net, information, fit.converged)
 
 
 def net_of(columns: Array, weights: Array, panel: Panel, *, alternations: int) -> Array:
@@ -89,6 +112,17 @@ def net_of(columns: Array, weights: Array, panel: Panel, *, alternations: int) -
 def _means(columns: Array, weights: Array, codes: Codes, total: Array) -> Array:
     sums = [np.bincount(codes, columns[:, k] * weights, minlength=len(total)) for k in range(columns.shape[1])]
     return np.stack(sums, axis=1) / total[:, None]
+
+
+def crossed(columns: Array, weights: Array, codes: Codes, groups: int) -> Array:
+    """(groups, K, K): X'WX of the rows of each group."""
+    size = columns.shape[1]
+    found = np.empty((groups, size, size))
+    for k in range(size):
+        weighted = columns[:, k] * weights
+        for m in range(k, size):
+            found[:, k, m] = found[:, m, k] = np.bincount(codes, weighted * columns[:, m], minlength=groups)
+    return found
 
 
 def by_group(values: Array, codes: Codes, groups: int) -> Array:

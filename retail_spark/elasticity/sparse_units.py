@@ -14,11 +14,14 @@ from pyspark.sql import functions as F
 from retail_spark.elasticity.frames import fitted_to, names_of
 from retail_spark.elasticity.least_squares import PRICE, Array, Fit, clustered_by
 from retail_spark.elasticity.linear_units import UNIT_SCHEMA
-from retail_spark.elasticity.poisson import Panel, PoissonFit, by_group, fit_poisson
+from retail_spark.elasticity.poisson import Panel, PoissonFit, by_group, crossed, fit_poisson
 from retail_spark.elasticity.pooled import ESTIMATE_SCHEMA, estimate_row, framed
 from retail_spark.elasticity.settings import JobSettings
 from retail_spark.elasticity.shrinkage import design_effect, precisions_of
 from retail_spark.elasticity.transforms import UNIT
+
+_RIDGE = 0.01
+"""Precision of the prior of a product's slopes: they lie within some tens, far wider than any that data tell."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def poisson_of(rows: pd.DataFrame, *, columns: Sequence[str], rounds: int, poole
         period,
         np.zeros_like(product) if pooled else product,
     )
-    return SparseFit(rows, panel, fit_poisson(panel, rounds=rounds), tuple(columns))
+    return SparseFit(rows, panel, fit_poisson(panel, rounds=rounds, ridge=0.0 if pooled else _RIDGE), tuple(columns))
 
 
 def to_sparse(rows: DataFrame, *, columns: Sequence[str], settings: JobSettings) -> tuple[DataFrame, DataFrame]:
@@ -87,7 +90,7 @@ def _sparse_frames(found: SparseFit) -> tuple[pd.DataFrame, pd.DataFrame]:
     scores = fit.net * residual[:, None]
     precisions = precisions_of(fit.information, variance, scores, group=panel.group, period=panel.period)
     units = len(first)
-    squares = by_group(fit.net[:, :, None] * fit.net[:, None, :] * fit.mean[:, None, None], panel.unit, units)
+    squares = crossed(fit.net, fit.mean, panel.unit, units)
     products = np.einsum("ukl,ul->uk", squares, fit.slopes[of_unit]) + by_group(scores, panel.unit, units)
     by = (variance * effect)[of_unit]
     unit_rows = rows.loc[first, ["category", *UNIT]].assign(

@@ -57,3 +57,38 @@ def test_slopes_of_groups_do_not_depend_on_the_order_of_rows(order: list[int]) -
     rows = np.concatenate([np.flatnonzero(unit == u) for u in order])
     turned = Panel(y[rows], x[rows], unit[rows], period[rows], unit[rows] % 2)
     assert fit_poisson(turned, rounds=100).slopes == pytest.approx(fit_poisson(plain, rounds=100).slopes, abs=1e-6)
+
+
+def separated() -> Panel:
+    """Group 1 sells nothing where its second column is 1; the third column is 0 throughout."""
+    rng = np.random.default_rng(5)
+    unit, period = np.repeat(np.arange(12), 30), np.tile(np.arange(30), 12)
+    group = unit // 6
+    price, promoted = rng.normal(size=360), (rng.random(360) < 0.3).astype(float)
+    y = rng.poisson(np.exp(0.5 - 0.7 * price)).astype(float)
+    y[(group == 1) & (promoted > 0)] = 0.0
+    return Panel(y, np.stack([price, promoted, np.zeros(360)], axis=1), unit, period, group)
+
+
+def test_a_group_without_finite_slopes_gets_some_and_spoils_no_other() -> None:
+    panel = separated()
+    fit = fit_poisson(panel, rounds=200, ridge=0.01)
+    assert fit.converged
+    assert fit.slopes[1, 1] < -3
+    assert fit.slopes[:, 0] == pytest.approx([-0.7, -0.7], abs=0.1)
+    assert not fit.slopes[:, 2].any()
+    assert not fit.information[:, 2].any()
+    lost = fit_poisson(panel, rounds=200)
+    assert lost.slopes[1, 1] == -25
+    assert not lost.information[1, 1].any()
+    assert not lost.net[panel.group == 1, 1].any()
+    assert lost.information[1, 0, 0] > 100
+
+
+def test_a_weak_prior_moves_no_slope_that_the_rows_tell() -> None:
+    panel = sparse_units(elasticity=-2.0)
+    plain, held = (fit_poisson(panel, rounds=300, ridge=ridge) for ridge in (0.0, 0.01))
+    error = 1 / np.sqrt(plain.information[0, 0, 0])
+    assert held.slopes[0, 0] == pytest.approx(plain.slopes[0, 0], abs=0.02 * error)
+    by_hand = (plain.net[:, 0] ** 2 * plain.mean).sum()
+    assert plain.information[0, 0, 0] == pytest.approx(by_hand)
