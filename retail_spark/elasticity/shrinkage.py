@@ -21,6 +21,7 @@ Codes = npt.NDArray[np.int64]
 
 _START = 0.1
 _FLOOR = 1e-6
+_LEAST = 1e-9  # information, in units of a slope: a unit with less has an error of thirty thousand
 _RANK = 1e-9  # of the largest eigenvalue: what is below is no information
 
 
@@ -38,6 +39,19 @@ class Shrunk:
     between_products: Array
     rounds: int
 
+    def widened(self, live: Codes, size: int) -> Shrunk:
+        """The same with the columns that nothing is told of: 0."""
+        matrices = ("unit_covariance", "product_covariance", "centre_covariance", "between_units", "between_products")
+        found = {name: _padded(getattr(self, name), live, size, axes=2) for name in matrices}
+        found |= {name: _padded(getattr(self, name), live, size, axes=1) for name in ("units", "products", "centre")}
+        return Shrunk(**found, rounds=self.rounds)
+
+
+def _padded(values: Array, live: Codes, size: int, *, axes: int) -> Array:
+    found = np.zeros((*values.shape[: values.ndim - axes], *[size] * axes))
+    found[(..., live) if axes == 1 else (..., live[:, None], live)] = values
+    return found
+
 
 def shrink(
     squares: Array, products: Array, product_of: Codes, means: Array, precisions: Array, *, rounds: int
@@ -47,9 +61,23 @@ def shrink(
     `squares` (units, K, K) and `products` (units, K) are X'X and X'y over the residual variance; `means` (J, K) and
     `precisions` (J, K, K) what the pooled rows of each product say; a column they tell nothing of has precision 0.
     """
-    size = means.shape[1]
+    is_told = squares.any(axis=(0, 1)) | precisions.any(axis=(0, 1))
+    live = np.union1d([0], np.flatnonzero(is_told))
+    block = (slice(None), live[:, None], live)
+    found = _shrunk(
+        squares[block], products[:, live], product_of, means[:, live], precisions[block], rounds=rounds
+    )  # fmt: skip
+    return found.widened(live, means.shape[1])
+
+
+def _shrunk(
+    all_squares: Array, all_products: Array, all_of: Codes, means: Array, precisions: Array, *, rounds: int
+) -> Shrunk:
+    """EM over the units that tell something: the others lie where their product does and would only slow it down."""
+    size, shares = means.shape[1], _shares(all_squares, all_of, len(means))
+    tells = np.flatnonzero(np.einsum("nkk->n", all_squares) > _LEAST)
+    squares, products, product_of = all_squares[tells], all_products[tells], all_of[tells]
     t1, t2 = np.eye(size) * _START, np.eye(size) * _START
-    shares = _shares(squares, product_of, len(means))
     done = 0
     for done in range(1, rounds + 1):  # noqa: B007
         heard = _loosened(precisions, t1, shares)
@@ -59,7 +87,7 @@ def shrink(
         own, pulled = _units(squares, t1)
         b = np.einsum("nkl,nl->nk", own, products) + np.einsum("nkl,nl->nk", pulled, m[product_of])
         apart = b - m[product_of]
-        unsure = _unsure(own, pulled, product_of, t1, t2)
+        unsure = _unsure(own, pulled, product_of, t1, t2, len(means))
         spread = (apart.T @ apart + own.sum(axis=0) + unsure + _FLOOR * np.eye(size)) / max(len(b), 1)
         off = m - centre
         through = (pull @ centre_cov @ pull.transpose(0, 2, 1)).sum(axis=0)
@@ -73,9 +101,9 @@ def shrink(
     centre, centre_cov = _centre(told, heard, t2)
     m, m_cov, pull = _products(told, heard, t2, centre)
     m_cov = m_cov + pull @ centre_cov @ pull.transpose(0, 2, 1)
-    own, pulled = _units(squares, t1)
-    b = np.einsum("nkl,nl->nk", own, products) + np.einsum("nkl,nl->nk", pulled, m[product_of])
-    b_cov = own + pulled @ m_cov[product_of] @ pulled.transpose(0, 2, 1)
+    own, pulled = _units(all_squares, t1)
+    b = np.einsum("nkl,nl->nk", own, all_products) + np.einsum("nkl,nl->nk", pulled, m[all_of])
+    b_cov = own + pulled @ m_cov[all_of] @ pulled.transpose(0, 2, 1)
     return Shrunk(b, b_cov, m, m_cov, centre, centre_cov, t1, t2, done)
 
 
@@ -119,15 +147,14 @@ def _units(squares: Array, t1: Array) -> tuple[Array, Array]:
     return own, own @ prior
 
 
-def _unsure(own: Array, pulled: Array, product_of: Codes, t1: Array, t2: Array) -> Array:
+def _unsure(own: Array, pulled: Array, product_of: Codes, t1: Array, t2: Array, products: int) -> Array:
     """What the spread of units gains because their product's mean is itself estimated, from them alone.
 
     Shocks that the units of a product share are not in it: they move units and mean alike.
     """
     prior = np.linalg.inv(t1)
-    told = prior - prior @ own @ prior
-    summed = np.zeros((int(product_of.max()) + 1 if len(product_of) else 0, *t1.shape))
-    np.add.at(summed, product_of, told)
+    told = np.asarray(prior - prior @ own @ prior, dtype=np.float64)
+    summed = by_group(told, product_of, products)
     covariance = np.linalg.inv(summed + np.linalg.inv(t2))
     apart = pulled - np.eye(len(t1))
     unsure: Array = (apart @ covariance[product_of] @ apart.transpose(0, 2, 1)).sum(axis=0)

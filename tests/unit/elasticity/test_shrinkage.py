@@ -90,3 +90,28 @@ def test_what_the_rows_do_not_tell_has_no_precision(size: float) -> None:
     apart = precisions_of(information[:, :2, :2], variance, scores[:, :2], group=group, period=period)
     np.testing.assert_allclose(found[:, :2, :2] / size, apart, rtol=1e-6)
     assert not precisions_of(information * 0, variance, scores * 0, group=group, period=period).any()
+
+
+def test_units_and_columns_that_tell_nothing_change_no_other() -> None:
+    rng = np.random.default_rng(11)
+    place = np.repeat(np.arange(20), 6)
+    squares = np.array([np.diag(d) for d in rng.uniform(5, 50, (120, 2))])
+    heard = np.einsum("nkl,nl->nk", squares, rng.normal(-2, 0.5, (120, 2)))
+    precisions, means = np.zeros((20, 2, 2)), rng.normal(-2, 0.2, (20, 2))
+    np.add.at(precisions, place, squares)
+    plain = shrink(squares, heard, place, means, precisions, rounds=500)
+    wide = np.zeros((150, 3, 3))
+    wide[:120, :2, :2] = squares
+    wider = np.zeros((20, 3, 3))
+    wider[:, :2, :2] = precisions
+    silent = rng.integers(0, 20, 30)
+    found = shrink(
+        wide, np.pad(heard, ((0, 30), (0, 1))), np.r_[place, silent], np.pad(means, ((0, 0), (0, 1))), wider,
+        rounds=500,
+    )  # fmt: skip
+    np.testing.assert_allclose(found.units[:120, :2], plain.units, rtol=1e-12)
+    np.testing.assert_allclose(found.units[120:], found.products[silent])
+    assert found.rounds == plain.rounds
+    assert not found.units[:, 2].any()
+    inside = plain.between_units[0, 0] + plain.product_covariance[silent, 0, 0]
+    np.testing.assert_allclose(found.unit_covariance[120:, 0, 0], inside)
