@@ -10,6 +10,7 @@ at once.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -127,7 +128,7 @@ def crossed(columns: Array, weights: Array, codes: Codes, groups: int) -> Array:
 
 def by_group(values: Array, codes: Codes, groups: int) -> Array:
     """Sums of the rows of each group, whatever their shape."""
-    flat = values.reshape(len(values), -1)
+    flat = values.reshape(len(values), prod(values.shape[1:]))
     sums = [np.bincount(codes, flat[:, k], minlength=groups) for k in range(flat.shape[1])]
     found: Array = np.stack(sums, axis=1).astype(np.float64).reshape(groups, *values.shape[1:])
     return found

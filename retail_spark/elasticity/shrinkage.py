@@ -88,7 +88,7 @@ def _shrunk(
         b = np.einsum("nkl,nl->nk", own, products) + np.einsum("nkl,nl->nk", pulled, m[product_of])
         apart = b - m[product_of]
         unsure = _unsure(own, pulled, product_of, t1, t2, len(means))
-        spread = (apart.T @ apart + own.sum(axis=0) + unsure + _FLOOR * np.eye(size)) / max(len(b), 1)
+        spread = (apart.T @ apart + own.sum(axis=0) + unsure + _FLOOR * np.eye(size)) / len(b) if len(b) else t1
         off = m - centre
         through = (pull @ centre_cov @ pull.transpose(0, 2, 1)).sum(axis=0)
         between = (off.T @ off + m_cov.sum(axis=0) + through + _START * _FLOOR * np.eye(size)) / len(m)
@@ -111,7 +111,7 @@ def _shares(squares: Array, product_of: Codes, products: int) -> Array:
     """Sum of squared weights of the units in their product's pooled price slope: one over how many they are worth."""
     weight = squares[:, 0, 0]
     total = np.bincount(product_of, weight, minlength=products)
-    shares: Array = np.bincount(product_of, weight**2, minlength=products) / np.maximum(total, 1e-300) ** 2
+    shares: Array = np.bincount(product_of, weight**2, minlength=products) / np.where(total > 0, total, 1.0) ** 2
     return np.where(shares > 0, shares, 1.0)
 
 

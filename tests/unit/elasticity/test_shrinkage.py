@@ -115,3 +115,10 @@ def test_units_and_columns_that_tell_nothing_change_no_other() -> None:
     assert not found.units[:, 2].any()
     inside = plain.between_units[0, 0] + plain.product_covariance[silent, 0, 0]
     np.testing.assert_allclose(found.unit_covariance[120:, 0, 0], inside)
+
+
+def test_a_category_that_tells_nothing_knows_nothing() -> None:
+    found = shrink(np.zeros((3, 2, 2)), np.zeros((3, 2)), np.array([0, 0, 1]), np.zeros((2, 2)), np.zeros((2, 2, 2)),
+                   rounds=50)  # fmt: skip
+    assert not found.units.any()
+    assert (found.unit_covariance[:, 0, 0] > 100).all(), "its centre has a prior of precision 1e-4"
