@@ -55,7 +55,7 @@ def fit_poisson(panel: Panel, *, rounds: int, tolerance: float = 1e-7, ridge: fl
     (nothing was sold where it was promoted): a `ridge`, the precision of a normal prior around 0, gives it some, and
     keeps it from spoiling the effects of all (a weak prior, as in Gelman et al. 2008).
     """
-    live = np.flatnonzero((panel.x != panel.x[:1]).any(axis=0))
+    live = np.union1d([0], np.flatnonzero((panel.x != panel.x[:1]).any(axis=0)))
     fit = _fit(replace(panel, x=panel.x[:, live]), rounds=rounds, tolerance=tolerance, ridge=ridge)
     return _widened(fit, live, panel.x.shape[1])
 

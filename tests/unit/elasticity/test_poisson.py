@@ -92,3 +92,11 @@ def test_a_weak_prior_moves_no_slope_that_the_rows_tell() -> None:
     assert held.slopes[0, 0] == pytest.approx(plain.slopes[0, 0], abs=0.02 * error)
     by_hand = (plain.net[:, 0] ** 2 * plain.mean).sum()
     assert plain.information[0, 0, 0] == pytest.approx(by_hand)
+
+
+def test_a_single_row_tells_nothing_and_is_no_error() -> None:
+    one = np.zeros(1, dtype=np.int64)
+    fit = fit_poisson(Panel(np.array([2.0]), np.array([[0.5, 1.0]]), one, one, one), rounds=5, ridge=0.01)
+    assert not fit.slopes.any()
+    assert not fit.information.any()
+    assert fit.mean == pytest.approx([2.0])
