@@ -111,8 +111,8 @@ def _shares(squares: Array, product_of: Codes, products: int) -> Array:
     """Sum of squared weights of the units in their product's pooled price slope: one over how many they are worth."""
     weight = squares[:, 0, 0]
     total = np.bincount(product_of, weight, minlength=products)
-    own = weight / np.where(total > 0, total, 1.0)[product_of]
-    shares: Array = np.bincount(product_of, own**2, minlength=products)
+    own: Array = weight / np.where(total > 0, total, 1.0)[product_of]
+    shares = by_group(own**2, product_of, products)
     return np.where(shares > 0, shares, 1.0)
 
 
