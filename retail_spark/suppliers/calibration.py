@@ -59,10 +59,11 @@ def sigmoid(margins: Doubles) -> Doubles:
     return np.where(margins >= 0, 1 / (1 + small), small / (1 + small))
 
 
-def calibrate(margins: Doubles, labels: Doubles, weights: Doubles, *, kind: str, prior: float = 1.0) -> Calibration:
+def calibrate(margins: Doubles, labels: Doubles, weights: Doubles, *, kind: str, prior: float = 0.0) -> Calibration:
     """The curve that fits these margins and labels (0 or 1); the identity where the labels are all alike.
 
-    `prior` is the ridge that draws Platt's curve to the identity: some tenth of the lines that it weighs.
+    `prior` draws Platt's curve to the identity as if so many of the lines, as a share of them, had told it. It grows
+    with the lines: what one slice missed is the drift of its time in part, which no number of lines averages out.
 
     Platt (1999), with his targets drawn away from 0 and 1; isotonic by pooling adjacent violators.
     """
@@ -71,9 +72,10 @@ def calibrate(margins: Doubles, labels: Doubles, weights: Doubles, *, kind: str,
     if kind == "none" or late <= 0 or late >= total:
         return IDENTITY
     if kind == "isotonic":
-        return _isotonic(margins, labels, weights)
+        heard = weights > 0
+        return _isotonic(margins[heard], labels[heard], weights[heard])
     high, low = (late + 1) / (late + 2), 1 / (total - late + 2)
-    return _platt(margins, np.where(labels > 0.5, high, low), weights, prior=prior)
+    return _platt(margins, np.where(labels > 0.5, high, low), weights, prior=prior * total)
 
 
 def _platt(margins: Doubles, targets: Doubles, weights: Doubles, *, prior: float) -> Calibration:

@@ -77,7 +77,8 @@ class JobSettings(Section):
         unit="slices", ge=1, le=3,
     )  # fmt: skip
     calibration_prior: float = setting(
-        200.0, "ridge that draws Platt's curve to no correction at all: one slice's luck shall not rule", ge=0,
+        0.25, "ridge that draws Platt's curve to no correction at all: what one slice missed is drift in part",
+        unit="share of the calibrating lines", ge=0,
     )  # fmt: skip
     min_lines: int = setting(
         200, "known lines that training and held-out window must have; with fewer the shrunk rate scores",

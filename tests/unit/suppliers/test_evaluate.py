@@ -78,11 +78,17 @@ def test_a_calibration_never_falls_and_survives_its_json(rows: list[tuple[float,
     assert Calibration.from_json(fitted.to_json()) == fitted
 
 
+def test_what_weighs_nothing_tells_an_isotonic_curve_nothing() -> None:
+    margins, labels = np.array([-1.0, -1.0, 0.0, 0.0, 1.0]), np.array([1.0, 1.0, 0.0, 0.0, 1.0])
+    fitted = calibrate(margins, labels, np.array([0.0, 0.0, 0.0, 3.0, 2.0]), kind="isotonic")
+    assert fitted == calibrate(margins[3:], labels[3:], np.array([3.0, 2.0]), kind="isotonic")
+
+
 def test_the_prior_holds_the_slope_more_than_the_level() -> None:
     """What moves from year to year is how many are late: a few hundred lines move the level, and hardly the slope."""
     margins = RNG.normal(-2, 1, 800)
     labels = (RNG.random(800) < sigmoid(0.5 * margins + 0.6)).astype(float)
-    fitted = calibrate(margins, labels, np.ones(800), kind="platt", prior=200.0)
+    fitted = calibrate(margins, labels, np.ones(800), kind="platt", prior=0.25)
     free = calibrate(margins, labels, np.ones(800), kind="platt", prior=0.0)
     assert abs(fitted.slope - 1) < 0.5 * abs(free.slope - 1)
     before, after, truth = sigmoid(margins).mean(), fitted(margins).mean(), labels.mean()
