@@ -70,8 +70,9 @@ def _summary(
 ) -> str:
     lake = Lake.open(spark, settings.lake)
     lines = ["", f"Tables of {lake.where}", listed(lake), "", "Jobs"]
+    width = max(map(len, results))
     for name, result in results.items():
-        lines.append(f"  {name:<13} {_figure(name, result)}")
+        lines.append(f"  {name:<{width}} {_figure(name, result)}")
     registry = Registry.open(settings)
     root = settings.lake.root
     query = "SELECT * FROM gold.latest_recommendations WHERE customer_id = '*' AND list = 'all' ORDER BY rank LIMIT 5"

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from retail_spark.elasticity.poisson import by_group
+
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
@@ -76,8 +78,7 @@ class Fit:
 
 def meat(scores: Array, groups: Codes) -> tuple[Array, int]:
     """Sum over groups of the outer product of their scores, and the number of groups."""
-    sums = np.zeros((int(groups.max()) + 1, scores.shape[1]))
-    np.add.at(sums, groups, scores)
+    sums = by_group(scores, groups, int(groups.max()) + 1)
     return sums.T @ sums, len(np.unique(groups))
 
 
@@ -100,8 +101,7 @@ def clustered(scores: Array, moments: CellMoments) -> tuple[Array, Array, int]:
 def clustered_by(scores: Array, stores: Codes, periods: Codes) -> tuple[Array, Array, int]:
     """`clustered` from the scores of rows, of which several may share a cell."""
     cells, place = np.unique(np.stack([stores, periods]), axis=1, return_inverse=True)
-    sums = np.zeros((cells.shape[1], scores.shape[1]))
-    np.add.at(sums, place.ravel(), scores)
+    sums = by_group(scores, place.ravel(), cells.shape[1])
     return clustered(sums, CellMoments((), cells[0], cells[1], np.zeros(0), len(scores)))
 
 

@@ -48,9 +48,10 @@ def to_linear(rows: DataFrame, *, columns: Sequence[str]) -> tuple[DataFrame, Da
 def products_from(weeks: pd.DataFrame, size: int) -> pd.DataFrame:
     """Pooled slopes of every product of a category, and their precision from scores clustered by period."""
     weeks = weeks.sort_values(["product_id", "period"])
-    codes, names = pd.factorize(weeks["product_id"], sort=True)
+    places, names = pd.factorize(weeks["product_id"], sort=True)
+    codes = places.astype(np.int64)
     moments = matrices(stacked(weeks["crossed"]), size)
-    total = by_group(moments, codes.astype(np.int64), len(names))
+    total = by_group(moments, codes, len(names))
     rows = np.bincount(codes, weeks["rows"].to_numpy())
     small = solve_small(total[:, 1:, 1:], total[:, 1:, 0], share=0.0)
     slopes = np.nan_to_num(small.values)
@@ -59,9 +60,7 @@ def products_from(weeks: pd.DataFrame, size: int) -> pd.DataFrame:
     free = np.maximum(rows - weeks.groupby("product_id")["units"].first().to_numpy() - size, 1)
     variance = np.maximum(squares / free, 1e-12)
     scores = np.einsum("gkl,gl->gk", moments[:, 1:, :], residual[codes])
-    told = precisions_of(
-        total[:, 1:, 1:], variance, scores, group=codes.astype(np.int64), period=np.arange(len(codes), dtype=np.int64)
-    )
+    told = precisions_of(total[:, 1:, 1:], variance, scores, group=codes, period=np.arange(len(codes)))
     return pd.DataFrame(
         {
             "category": weeks["category"].iloc[0],

@@ -82,7 +82,7 @@ def _fit(panel: Panel, *, rounds: int, tolerance: float, ridge: float) -> Poisso
         inverse = np.linalg.pinv(information + ridge * np.eye(size), rcond=1e-9, hermitian=True)
         step = np.clip(np.einsum("gkl,gl->gk", inverse, score), -1.0, 1.0)
         before, slopes = slopes, np.clip(slopes + step, -_LARGEST, _LARGEST)
-        change = float(np.abs(slopes - before).max(initial=0.0))
+        change = float(np.abs(slopes - before).max())
         if change < tolerance:
             break
     is_told = np.abs(slopes) < _LARGEST
@@ -92,11 +92,15 @@ def _fit(panel: Panel, *, rounds: int, tolerance: float, ridge: float) -> Poisso
 
 def _widened(fit: PoissonFit, live: Codes, size: int) -> PoissonFit:
     """The same with the columns that do not vary, of which nothing is told."""
-    slopes, net = np.zeros((len(fit.slopes), size)), np.zeros((len(fit.net), size))
-    information = np.zeros((len(fit.slopes), size, size))
-    slopes[:, live], net[:, live] = fit.slopes, fit.net
-    information[:, live[:, None], live] = fit.information
-    return PoissonFit(slopes, fit.mean, net, information, fit.converged)
+    slopes, net = (padded(values, live, size, axes=1) for values in (fit.slopes, fit.net))
+    return replace(fit, slopes=slopes, net=net, information=padded(fit.information, live, size, axes=2))
+
+
+def padded(values: Array, live: Codes, size: int, *, axes: int) -> Array:
+    """The values, whose last 1 or 2 axes are the columns `live`, with zeros for the others of `size` columns."""
+    found = np.zeros((*values.shape[: values.ndim - axes], *[size] * axes))
+    found[(..., live) if axes == 1 else (..., live[:, None], live)] = values
+    return found
 
 
 def net_of(columns: Array, weights: Array, panel: Panel, *, alternations: int) -> Array:

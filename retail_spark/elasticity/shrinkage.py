@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from retail_spark.elasticity.poisson import by_group
+from retail_spark.elasticity.poisson import by_group, crossed, padded
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -42,15 +42,9 @@ class Shrunk:
     def widened(self, live: Codes, size: int) -> Shrunk:
         """The same with the columns that nothing is told of: 0."""
         matrices = ("unit_covariance", "product_covariance", "centre_covariance", "between_units", "between_products")
-        found = {name: _padded(getattr(self, name), live, size, axes=2) for name in matrices}
-        found |= {name: _padded(getattr(self, name), live, size, axes=1) for name in ("units", "products", "centre")}
+        found = {name: padded(getattr(self, name), live, size, axes=2) for name in matrices}
+        found |= {name: padded(getattr(self, name), live, size, axes=1) for name in ("units", "products", "centre")}
         return Shrunk(**found, rounds=self.rounds)
-
-
-def _padded(values: Array, live: Codes, size: int, *, axes: int) -> Array:
-    found = np.zeros((*values.shape[: values.ndim - axes], *[size] * axes))
-    found[(..., live) if axes == 1 else (..., live[:, None], live)] = values
-    return found
 
 
 def shrink(
@@ -194,10 +188,7 @@ def precisions_of(information: Array, variance: Array, scores: Array, *, group: 
 
 def _clustered(scores: Array, group: Codes, period: Codes, groups: int) -> tuple[Array, Array]:
     """Per group: the sum over periods of the products of summed scores, and the number of periods."""
-    if not len(scores):
-        return np.zeros((groups, scores.shape[1], scores.shape[1])), np.zeros(groups)
     width = int(period.max()) + 1
     pairs, place = np.unique(group * width + period, return_inverse=True)
     sums, of = by_group(scores, place.astype(np.int64), len(pairs)), pairs // width
-    middle = by_group(sums[:, :, None] * sums[:, None, :], of, groups)
-    return middle, np.bincount(of, minlength=groups).astype(np.float64)
+    return crossed(sums, np.ones(len(sums)), of, groups), np.bincount(of, minlength=groups).astype(np.float64)

@@ -78,21 +78,21 @@ def lessons(panel: Panel, past: Past, days: Days, *, codes: Codes, recipe: Recip
     """
     parts: list[tuple[Array, ...]] = []
     leads = list(recipe.leads)
-    whole, whole_past, marks = panel, past, _marks(panel)
+    marks = pd.util.hash_array(panel.keys["product_id"].to_numpy(dtype=object))
     for target in range(max(leads[0] + 1, panel.periods - recipe.train_periods), panel.periods):
-        chosen = np.arange(whole.size)
+        some, told, chosen = panel, past, np.arange(panel.size)
         if share < 1.0:
             chosen = np.flatnonzero(_drawn(marks, period=int(panel.numbers[target]), share=share))
             if not len(chosen):
                 continue
-            panel, past = whole.rows(chosen), whole_past.rows(chosen)
+            some, told = panel.rows(chosen), past.rows(chosen)
         for lead in _leads_of(leads, target, count=recipe.leads_per_row):
             if lead > target:
                 continue
-            rows = np.flatnonzero(~np.isnan(panel.y[:, target]) & (panel.first <= target))
-            x = matrix(panel, past, days, target=target, lead=lead, codes=codes, recipe=recipe)[rows]
-            level = past.level[rows, target - lead]
-            ratio = np.clip(past.y[rows, target] - level, -_LARGEST, _LARGEST)
+            rows = np.flatnonzero(~np.isnan(some.y[:, target]) & (some.first <= target))
+            x = matrix(some, told, days, target=target, lead=lead, codes=codes, recipe=recipe)[rows]
+            level = told.level[rows, target - lead]
+            ratio = np.clip(told.y[rows, target] - level, -_LARGEST, _LARGEST)
             if recipe.objective in _BY_RATIO:
                 ratio = np.exp(ratio)
             weight = (1.0 + np.expm1(level)) ** recipe.weight_power
@@ -101,11 +101,6 @@ def lessons(panel: Panel, past: Past, days: Days, *, codes: Codes, recipe: Recip
     if not parts:
         return Lessons(np.empty((0, len(NAMES))), *(np.empty(0) for _ in range(5)))
     return Lessons(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def _marks(panel: Panel) -> npt.NDArray[np.uint64]:
-    """(N,): a hash of each series' product."""
-    return pd.util.hash_array(panel.keys["product_id"].to_numpy(dtype=object))
 
 
 def _drawn(marks: npt.NDArray[np.uint64], *, period: int, share: float) -> npt.NDArray[np.bool_]:

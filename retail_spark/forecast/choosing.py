@@ -81,13 +81,13 @@ def _pinball(errors: Array) -> Array:
 def _quantiles(values: Array) -> Array:
     """(QUANTILES, N): of the known values of each row, at least one. As numpy's nanquantile, which loops over rows."""
     rows = np.sort(values, axis=1)  # NaN last
-    place = np.asarray(QUANTILES)[:, None] * ((~np.isnan(values)).sum(axis=1) - 1)
+    place = ((~np.isnan(values)).sum(axis=1) - 1)[:, None] * np.asarray(QUANTILES)
     below = np.floor(place).astype(np.int64)
-    low = np.take_along_axis(rows, below.T, axis=1).T
-    high = np.take_along_axis(rows, np.ceil(place).astype(np.int64).T, axis=1).T
+    low = np.take_along_axis(rows, below, axis=1)
+    high = np.take_along_axis(rows, np.ceil(place).astype(np.int64), axis=1)
     part = place - below
     between: Array = np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
-    return between
+    return between.T
 
 
 @dataclass(frozen=True)
