@@ -66,10 +66,56 @@ is_set_up() { # stamp file, lock files
     [ -x "$venv/bin/python" ] && [ -f "$1" ] && [ "$(stamp "${@:2}")" = "$(cat "$1")" ]
 }
 
+pip_install() { # pip's arguments; nothing is resolved, and what is built is built by what a lock has installed before
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps "$@"
+}
+
+pip_setting() { # a setting of pip's, wherever it is made (environment, pip.conf); nothing where there is none
+    "$venv/bin/python" -m pip config list 2>/dev/null \
+        | "$venv/bin/python" -c '
+import ast, sys
+found = {}
+for line in sys.stdin:
+    key, _, value = line.partition("=")
+    place, _, name = key.strip().lstrip(":").rpartition(".")
+    found[place, name] = ast.literal_eval(value.strip())
+for place in (":env:", "env:", "env", "install", "global"):
+    if (place, sys.argv[1]) in found:
+        print(" ".join(found[place, sys.argv[1]].split()))
+        break
+' "$1"
+}
+
+give_uv_pips_settings() { # mirrors, certificates and proxy, as pip has them; what is set for uv itself wins
+    local setting
+    for setting in index-url:UV_DEFAULT_INDEX extra-index-url:UV_INDEX find-links:UV_FIND_LINKS \
+        trusted-host:UV_INSECURE_HOST cert:SSL_CERT_FILE proxy:HTTPS_PROXY timeout:UV_HTTP_TIMEOUT \
+        default-timeout:UV_HTTP_TIMEOUT cache-dir:UV_CACHE_DIR; do
+        local name="${setting#*:}" value
+        value="$(pip_setting "${setting%%:*}")"
+        if [ -n "$value" ] && [ -z "${!name:-}" ]; then
+            [ "$name" != UV_FIND_LINKS ] || value="${value// /,}"
+            export "$name=$value"
+        fi
+    done
+    case "$(pip_setting no-index)" in 1 | true | yes | on) export UV_NO_INDEX=1 ;; esac
+}
+
 install_lock() { # lock file; the packages that it needs to be built come from another lock, so nothing is unhashed
     say "installing $1"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation --use-pep517 \
-        --no-deps --require-hashes -r "$1"
+    if [ -x "$venv/bin/uv" ]; then
+        if (give_uv_pips_settings && "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-config \
+            --no-build-isolation --no-deps --require-hashes --index-strategy unsafe-best-match -r "$1"); then
+            return
+        fi
+        say "uv could not install $1; trying pip"
+    fi
+    pip_install --use-pep517 --require-hashes -r "$1"
+}
+
+install_uv() { # the first package: it fetches side by side and keeps what it unpacked; pip does the rest where it lacks
+    pip_install --require-hashes --only-binary :all: -r requirements-uv.lock \
+        || say "uv is not to be had here; pip installs everything"
 }
 
 set_up_base() {
@@ -86,12 +132,13 @@ set_up_base() {
         say "making $venv with $("$python" --version)"
         "$python" -m venv --clear "$venv"
     fi
+    install_uv
     install_lock requirements-build.lock
     install_lock requirements.lock
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --no-index -e .
+    pip_install --no-index -e .
     say "fetching Delta's JAR and writing Spark's defaults"
     "$venv/bin/python" deploy/prefetch.py
-    stamp requirements.lock requirements-build.lock >"$venv/.set-up"
+    stamp requirements.lock requirements-build.lock requirements-uv.lock >"$venv/.set-up"
 }
 
 mkdir -p .make
@@ -99,7 +146,7 @@ if command -v flock >/dev/null; then
     exec 9>.make/setup.lock
     flock 9
 fi
-is_set_up "$venv/.set-up" requirements.lock requirements-build.lock || set_up_base
+is_set_up "$venv/.set-up" requirements.lock requirements-build.lock requirements-uv.lock || set_up_base
 if [ "$what" = grocery ] && ! is_set_up "$venv/.set-up-grocery" requirements-grocery.lock; then
     install_lock requirements-grocery.lock
     stamp requirements-grocery.lock >"$venv/.set-up-grocery"

@@ -12,13 +12,15 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyspark
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
+from retail_spark.class_archive import archive_file, empty_conf_folder, use_options
 from retail_spark.errors import ServiceMissingError, UsageError
 from retail_spark.java import java_home
 from retail_spark.secrets import masked
@@ -28,6 +30,8 @@ DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
+CLASS_PATH = "spark.driver.extraClassPath"
+JVM_OPTIONS = "spark.driver.extraJavaOptions"
 _IVY_JARS = Path(os.environ.get("IVY_HOME", Path.home() / ".ivy2.5.2")) / "jars"
 
 
@@ -87,12 +91,11 @@ def _give_checkpoints(session: SparkSession, settings: Settings) -> None:
 def _start_local(settings: Settings, *, fast_start: bool) -> SparkSession:
     os.environ["JAVA_HOME"] = str(java_home())
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # Spark's own default is the python3 of PATH
-    conf = local_conf(settings, fast_start=fast_start)
     builder = SparkSession.builder.appName("retail-spark")
-    for key, value in (conf | delta_jars(settings) | dict(settings.spark.conf)).items():
+    for key, value in _conf_to_start(settings, fast_start=fast_start).items():
         builder = builder.config(key, value)
     log = Path(settings.spark.log_file or _beside(settings, "_logs/spark.log"))
-    with _child_output_to(log):
+    with _child_output_to(log), _own_conf_folder():
         try:
             session = builder.getOrCreate()
         except Exception as error:  # py4j and pyspark raise bare exceptions when the JVM does not come up
@@ -104,6 +107,18 @@ def _start_local(settings: Settings, *, fast_start: bool) -> SparkSession:
     return session
 
 
+def _conf_to_start(settings: Settings, *, fast_start: bool) -> dict[str, str]:
+    """All that the JVM is started with: defaults, Delta's JARs, the user's own settings, the archive of classes."""
+    conf = local_conf(settings, fast_start=fast_start) | delta_jars(settings) | dict(settings.spark.conf)
+    if not conf["spark.master"].startswith("local"):
+        return conf
+    conf = on_class_path(conf)
+    archive = class_archive(conf)
+    if archive is not None and archive.exists():
+        conf[JVM_OPTIONS] = " ".join([conf[JVM_OPTIONS], *use_options(archive)])
+    return conf
+
+
 def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
     """Spark settings of a local session, Delta's JARs aside."""
     cores = os.cpu_count() or 1
@@ -112,11 +127,11 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
     java = [f"-Dlog4j2.configurationFile=file:{log4j}", "-XX:+UseParallelGC"]
     if fast_start:
         # C1 alone has room for 48 MB of code by default: a long test process would drop and compile again without end
-        java += ["-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=512m", "-Xshare:auto"]
+        java += ["-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=512m"]
     return DELTA | {
         "spark.master": settings.spark.master or "local[*]",
         "spark.driver.memory": settings.spark.driver_memory,
-        "spark.driver.extraJavaOptions": " ".join(java),
+        JVM_OPTIONS: " ".join(java),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
@@ -166,6 +181,35 @@ def delta_jars(settings: Settings) -> dict[str, str]:
     asked = {"spark.jars.repositories": mirror} if mirror else {}
     # Named, because the JVM takes the home of the password file and not HOME.
     return {"spark.jars.packages": settings.spark.delta_package, "spark.jars.ivy": str(_IVY_JARS.parent)} | asked
+
+
+def on_class_path(conf: Mapping[str, str]) -> dict[str, str]:
+    """The same settings with `spark.jars` on the driver's class path, which is all that a local session needs."""
+    moved = dict(conf)
+    jars = [jar for jar in moved.pop("spark.jars", "").split(",") if jar]
+    given = [path for path in (moved.get(CLASS_PATH),) if path]
+    return moved | ({CLASS_PATH: os.pathsep.join([*jars, *given])} if jars else {})
+
+
+def class_archive(conf: Mapping[str, str]) -> Path | None:
+    """Where the archive of a local session's classes lies or would lie; None while Spark has to find Delta's JARs."""
+    if CLASS_PATH not in conf:
+        return None
+    jars = [Path(jar) for jar in conf[CLASS_PATH].split(os.pathsep)]
+    return archive_file(java_home(), [*jars, Path(pyspark.__file__).parent / "jars"])
+
+
+@contextmanager
+def _own_conf_folder() -> Iterator[None]:
+    """Starts Spark with an empty SPARK_CONF_DIR, unless the user has named one: all settings are given to it."""
+    before = os.environ.get("SPARK_CONF_DIR")
+    if before is None:
+        os.environ["SPARK_CONF_DIR"] = str(empty_conf_folder())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SPARK_CONF_DIR"]
 
 
 def _cached_jars(package: str) -> list[str]:

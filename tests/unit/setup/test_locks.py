@@ -45,6 +45,7 @@ def test_the_locks_are_there() -> None:
     assert [lock.name for lock in LOCKS] == [
         "requirements-build.lock",
         "requirements-grocery.lock",
+        "requirements-uv.lock",
         "requirements.lock",
     ]
 
