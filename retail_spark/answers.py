@@ -10,10 +10,9 @@ from typing import Any
 
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import Row
-from pyspark.sql import functions as F
 
 from retail_spark.errors import InputError, UsageError
-from retail_spark.lake.query import run_sql, tables
+from retail_spark.lake.query import facts, run_sql, tables
 from retail_spark.lake.store import Lake
 
 
@@ -36,13 +35,11 @@ def rendered(lake: Lake, query: str, *, form: str, limit: int) -> tuple[str, boo
 
 
 def listed(lake: Lake) -> str:
-    """One line per table: name, rows, version and grain."""
+    """One line per table: name, rows, version and grain. Of a local lake from Delta's logs alone, where they tell."""
     lines = []
     for table in tables(lake):
-        pin = lake.pin(table)
-        grain = lake.spark.sql(f"DESCRIBE DETAIL {lake.ref(table)}").select("description").collect()[0][0]
-        rows = lake.read(table).agg(F.count("*").alias("n")).collect()[0]["n"]
-        lines.append((str(table), f"{rows:,}", str(pin.read_version), grain or ""))
+        found = facts(lake, table)
+        lines.append((str(table), f"{found.rows:,}", str(found.version), found.grain))
     if not lines:
         return f"{lake.where} holds no tables yet: run ingest first, or `retail-spark demo`"
     return _table(["table", "rows", "version", "grain"], lines).rstrip("\n")

@@ -39,5 +39,5 @@ def start(job: Job, settings: Settings, *, progress: Progress) -> SparkSession:
 
 
 def open_lake_for_query(settings: Settings) -> Lake:
-    """The lake in a session that is tuned for a quick first answer."""
-    return Lake.open(get_session(settings, fast_start=True), settings.lake)
+    """The lake; its session is tuned for a quick first answer, and started by the first question that needs one."""
+    return Lake.open(lambda: get_session(settings, fast_start=True), settings.lake)

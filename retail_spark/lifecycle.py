@@ -21,15 +21,16 @@ from retail_spark import __version__
 from retail_spark.errors import InputError, RetailSparkError, UsageError
 from retail_spark.lake.commits import carry_out, marked
 from retail_spark.lake.contracts import AS_OF, LINEAGE, Contract
+from retail_spark.lake.journal import append_rows
 from retail_spark.lake.leases import Lease, hold
 from retail_spark.lake.query import with_latest
 from retail_spark.lake.store import Lake, Pin
-from retail_spark.lake.writers import Write, append_once
+from retail_spark.lake.writers import Write
 from retail_spark.ops import AttemptRow, History, Output, record
 from retail_spark.progress import Progress
 from retail_spark.quality.checks import check
 from retail_spark.quality.docs import DataDocs
-from retail_spark.quality.report import EXPECTATIONS, CheckReport, expectations_frame
+from retail_spark.quality.report import EXPECTATIONS, CheckReport, expectation_rows
 from retail_spark.quality.status import check_failed_share
 from retail_spark.registry.contents import params_of
 from retail_spark.registry.gates import Verdict, decide
@@ -320,9 +321,8 @@ class Life:
             if self.settings.quality.data_docs:
                 self._show(row, now, staged, reports)
             if reports:
-                rows = expectations_frame(self.spark, reports, run_id=row.run_id, attempt=row.attempt, checked_at=now)
-                key = f"{row.run_id}-{row.attempt}"
-                carry_out(self.lake, append_once(EXPECTATIONS, rows.coalesce(1), journal=True), run_id=key)
+                rows = expectation_rows(reports, run_id=row.run_id, attempt=row.attempt, checked_at=now)
+                append_rows(self.lake, EXPECTATIONS, rows, run_id=f"{row.run_id}-{row.attempt}")
         for report in reports:
             report.raise_if_failed()
         for write in staged:

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
 from itertools import takewhile
+from typing import Any
 
-from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from retail_spark.lake.commits import carry_out
 from retail_spark.lake.contracts import (
     DATE,
     DOUBLE,
@@ -25,9 +24,9 @@ from retail_spark.lake.contracts import (
     Column,
     Contract,
 )
+from retail_spark.lake.journal import append_rows, read_rows
 from retail_spark.lake.names import TableName
 from retail_spark.lake.store import Lake, Pin
-from retail_spark.lake.writers import append_once
 from retail_spark.run import Result, SourcePin
 
 FINISHED = ("done", "gate_refused")
@@ -135,7 +134,7 @@ class History:
     def last_finished(self, run_id: str | None = None) -> Finished | None:
         """The last finished run of the job, or the last finished attempt at one run."""
         rows = self._newest if run_id is None else self._rows_of(run_id)
-        row = next((row.asDict(recursive=True) for row in rows if row["status"] in FINISHED), None)
+        row = next((row for row in rows if row["status"] in FINISHED), None)
         if row is None:
             return None
         inputs = {i["name"]: Pin(i["name"], i["table_id"], i["version"]) for i in row["inputs"] or []}
@@ -157,25 +156,16 @@ class History:
         return found if self.is_untouched(found, but_by=row.run_id) else None
 
     @cached_property
-    def _runs(self) -> DataFrame | None:
-        if not self._lake.exists(JOB_RUNS.table):
-            return None
-        runs = self._lake.read(JOB_RUNS.table).where(F.col("job") == self._job)
-        names = ("run_id", "attempt", "status", "finished_at", "inputs", "outputs", "result", "settings")
-        return runs.select(*names, "package_version")
-
-    @cached_property
-    def _newest(self) -> list[Row]:
+    def _newest(self) -> list[dict[str, Any]]:
         """The newest attempts, newest first."""
-        if self._runs is None:
-            return []
-        return self._runs.orderBy(F.desc("finished_at"), F.desc("attempt")).limit(self._NEWEST).collect()
+        found = read_rows(self._lake, JOB_RUNS, where={"job": self._job}, newest_by="finished_at", most=self._NEWEST)
+        return sorted(found, key=lambda row: (row["finished_at"], row["attempt"]), reverse=True)
 
-    def _rows_of(self, run_id: str) -> list[Row]:
+    def _rows_of(self, run_id: str) -> list[dict[str, Any]]:
         found = [row for row in self._newest if row["run_id"] == run_id]
-        if found or self._runs is None or len(self._newest) < self._NEWEST:
+        if found or len(self._newest) < self._NEWEST:
             return found
-        return self._runs.where(F.col("run_id") == run_id).orderBy(F.desc("attempt")).collect()
+        return read_rows(self._lake, JOB_RUNS, where={"job": self._job, "run_id": run_id}, newest_by="attempt")
 
     def is_untouched(self, finished: Finished, *, but_by: str | None = None) -> bool:
         """True while no later commit that changed data touched the rows that the run wrote (`but_by`: a run's own)."""
@@ -205,9 +195,9 @@ class History:
         """True when the commit is another run's, on another slice of the table."""
         if run_id is None or not output.slice:
             return False
-        runs = self._lake.read(JOB_RUNS.table).where((F.col("run_id") == run_id) & F.col("status").isin(*FINISHED))
-        slices = runs.select(F.explode("outputs").alias("o")).where(F.col("o.name") == output.name).select("o.slice")
-        found = [dict(row["slice"] or {}) for row in slices.collect()]
+        attempts = read_rows(self._lake, JOB_RUNS, where={"run_id": run_id}, newest_by="attempt")
+        outputs = [o for row in attempts if row["status"] in FINISHED for o in row["outputs"] or []]
+        found = [dict(o["slice"] or {}) for o in outputs if o["name"] == output.name]
         return bool(found) and all(s and s != dict(output.slice) for s in found)
 
 
@@ -245,27 +235,26 @@ def record(
     inputs: list[tuple[str, str | None, int | None, str | None]] = []
     inputs += [(p.table, p.table_id, p.version, None) for p in row.pins]
     inputs += [(s.name, None, s.size, s.digest) for s in row.sources]
-    values = (
-        row.run_id,
-        row.attempt,
-        row.job,
-        status,
-        row.as_of,
-        row.started_at,
-        datetime.now(UTC),
-        inputs,
-        [(o.name, o.version, o.rows, dict(o.slice)) for o in outputs],
-        result.model if result else None,
-        json.dumps(asdict(result)) if result else None,
-        settings_text(row.settings),
-        dict(seconds or {}),
-        row.package_version,
-        error,
-    )
+    attempt = {
+        "run_id": row.run_id,
+        "attempt": row.attempt,
+        "job": row.job,
+        "status": status,
+        "as_of": row.as_of,
+        "started_at": row.started_at,
+        "finished_at": datetime.now(UTC),
+        "inputs": inputs,
+        "outputs": [(o.name, o.version, o.rows, dict(o.slice)) for o in outputs],
+        "model": result.model if result else None,
+        "result": json.dumps(asdict(result)) if result else None,
+        "settings": settings_text(row.settings),
+        "seconds": dict(seconds or {}),
+        "package_version": row.package_version,
+        "error": error,
+    }
     key = f"{row.run_id}-{row.attempt}"
     if result is not None and result.metrics:
-        metrics = [(row.run_id, row.attempt, row.job, name, float(v)) for name, v in sorted(result.metrics.items())]
-        frame = lake.spark.createDataFrame(metrics, METRICS.schema).coalesce(1)
-        carry_out(lake, append_once(METRICS, frame, journal=True), run_id=key)
-    frame = lake.spark.createDataFrame([values], JOB_RUNS.schema).coalesce(1)
-    carry_out(lake, append_once(JOB_RUNS, frame, journal=True), run_id=key)
+        same = {"run_id": row.run_id, "attempt": row.attempt, "job": row.job}
+        metrics = [same | {"metric": name, "value": float(v)} for name, v in sorted(result.metrics.items())]
+        append_rows(lake, METRICS, metrics, run_id=key)
+    append_rows(lake, JOB_RUNS, [attempt], run_id=key)

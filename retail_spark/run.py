@@ -15,6 +15,7 @@ from retail_spark.lake.content import row_hashes
 from retail_spark.lake.contracts import Contract
 from retail_spark.lake.store import Lake, Pin
 from retail_spark.lake.writers import Write
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.registry.gates import Verdict
 from retail_spark.registry.models import Candidate, Champion
 from retail_spark.settings import Section, Settings
@@ -97,7 +98,7 @@ class Run:
             for commit in self.lake.commits(contract.table):
                 if commit.version <= newest and commit.run_id != self.id:
                     return self.lake.read(contract.table, version=commit.version)
-        return self.spark.createDataFrame([], contract.schema)
+        return frame_of_rows(self.spark, [], contract.schema)
 
     def follows(self, contract: Contract) -> bool:
         """True when only what came or went in this input since the last finished run need be computed."""

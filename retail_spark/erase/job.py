@@ -19,6 +19,7 @@ from retail_spark.lake.erasure import Erased, erase_from, erase_stages
 from retail_spark.lake.names import TableName
 from retail_spark.lake.tombstones import TOMBSTONES, revealed, token_of
 from retail_spark.lake.writers import upsert
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.run import Job, Outcome, Run, SourcePin, job
 from retail_spark.settings import Settings, section
 
@@ -32,7 +33,7 @@ def erase(run: Run, settings: JobSettings) -> Outcome:
     """
     salt = revealed(run.settings.privacy.salt)
     ids = _with_linked(run, settings)
-    rows = run.spark.createDataFrame([(i,) for i in ids], "id string")
+    rows = frame_of_rows(run.spark, [(i,) for i in ids], "id string")
     tokens = rows.select(token_of(F.col("id"), salt=salt).alias("token"), F.lit(run.id).alias("run_id"))
     carry_out(run.lake, upsert(TOMBSTONES, tokens), run_id=run.id)
     taken: list[Erased] = []
@@ -43,7 +44,7 @@ def erase(run: Run, settings: JobSettings) -> Outcome:
     stages = erase_stages(run.lake, but=run.id)
     run.progress.note(f"old versions still hold the rows until VACUUM: {_ADVICE}")
     return Outcome(
-        tables=(upsert(ERASURES, run.spark.createDataFrame(_told(run, taken), ERASURES.schema)),),
+        tables=(upsert(ERASURES, frame_of_rows(run.spark, _told(run, taken), ERASURES.schema)),),
         metrics={
             "subjects": float(len(ids)),
             "rows": float(sum(one.rows for one in taken)),

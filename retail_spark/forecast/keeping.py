@@ -21,6 +21,7 @@ from retail_spark.forecast.features import NAMES
 from retail_spark.forecast.panel import ATTRIBUTES, KEYS
 from retail_spark.forecast.settling import KEPT, MARK, Frame
 from retail_spark.forecast.transforms import PARTS
+from retail_spark.local_rows import frame_of_rows
 
 
 def with_fingerprint(packed: DataFrame, *, frame: Frame) -> DataFrame:
@@ -77,4 +78,4 @@ def to_booster_rows(spark: SparkSession, boosters: Sequence[Booster], *, fingerp
     rows: list[tuple[Any, ...]] = [
         (cut, fingerprint, bytearray(b.raw), b.smear) for cut, b in zip(frame.cuts, boosters, strict=bool(boosters))
     ]
-    return spark.createDataFrame(rows, f"cut INT, {MARK} STRING, booster BINARY, smear DOUBLE")
+    return frame_of_rows(spark, rows, f"cut INT, {MARK} STRING, booster BINARY, smear DOUBLE")

@@ -151,10 +151,10 @@ def _beyond_kept(lake: Lake, write: Write) -> date | None:
 
 
 def _append_once(lake: Lake, write: Write, run_id: str) -> None:
-    table, epoch = write.contract.table, _epoch(lake, write.contract.table)
-    once = {"txnAppId": f"{run_id}:{write.contract.name}:{epoch}", "txnVersion": "1"}
+    table, since = write.contract.table, epoch(lake, write.contract.table)
+    once = {"txnAppId": f"{run_id}:{write.contract.name}:{since}", "txnVersion": "1"}
     if write.journal and lake.has_local_logs:
-        if any(c.run_id == run_id and c.version > epoch for c in lake.commits(table)):
+        if any(c.run_id == run_id and c.version > since for c in lake.commits(table)):
             return
         once = {}
     _append(lake, table, write.contract.select(write.frame), run_id, once)
@@ -168,7 +168,7 @@ def _append(lake: Lake, table: TableName, frame: DataFrame, run_id: str, options
         writer.save(lake.path(table))
 
 
-def _epoch(lake: Lake, table: TableName) -> int:
+def epoch(lake: Lake, table: TableName) -> int:
     """The version of the last commit after which an append that is known to Delta may have to be made again."""
     return next((c.version for c in lake.commits(table) if c.operation in _RAISES_EPOCH), 0)
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyspark.sql import types as T
+
 _COMMIT_FILE = re.compile(r"(\d{20})\.json")
 
 
@@ -22,6 +24,16 @@ _KEEPS_DATA = (
     "CHANGE COLUMN", "ADD CONSTRAINT", "DROP CONSTRAINT", "CLUSTER BY", "UPGRADE PROTOCOL", "SET TABLE COMMENT",
     "COMPUTE STATS", "REORG",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """A table as its log tells it."""
+
+    version: int
+    rows: int | None
+    """None where the log does not say: a file without statistics, or with a deletion vector."""
+    grain: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,33 @@ def local_table_id(table: str) -> str | None:
     first = Path(table) / "_delta_log" / f"{0:020d}.json"
     metadata = _action(first, "metaData") if first.exists() else None
     return str(metadata["id"]) if metadata else None
+
+
+def local_facts(table: str) -> TableFacts | None:
+    """Version, rows and grain of the table in that folder; None where the log asks for more than the reader knows."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        found = DeltaTable(table)
+        files = found.get_add_actions(flatten=True)
+        has_vectors = "deletionVectors" in (found.protocol().reader_features or ()) and bool(found.deletion_vectors())
+    except DeltaError:
+        return None
+    told = [int(count) for count in files["num_records"].to_pylist() if count is not None] if files.num_rows else []
+    is_told = not has_vectors and len(told) == files.num_rows
+    return TableFacts(found.version(), sum(told) if is_told else None, found.metadata().description or "")
+
+
+def local_schema(table: str) -> T.StructType | None:
+    """Columns and types of the table in that folder; None where the log asks for more than the reader knows."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        return T.StructType.fromJson(json.loads(DeltaTable(table).schema().to_json()))
+    except DeltaError:
+        return None
 
 
 def _action(file: Path, kind: str) -> dict[str, Any] | None:

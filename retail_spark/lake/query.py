@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from pyspark.sql import DataFrame
 
+from retail_spark.lake.log import TableFacts, local_facts
 from retail_spark.lake.names import TableName
 from retail_spark.lake.store import Lake, text_literal
 
@@ -44,6 +46,18 @@ def tables(lake: Lake) -> list[TableName]:
         return _remote_tables(lake)
     logs = Path(lake.root).glob("[a-z]*/[a-z]*/_delta_log")
     return sorted((TableName.of(*log.parent.parts[-2:]) for log in logs), key=str)
+
+
+def facts(lake: Lake, table: TableName) -> TableFacts:
+    """Version, rows and grain of a table. Only what the log of a local table does not tell is asked of Spark."""
+    known = local_facts(lake.path(table)) if lake.has_local_logs else None
+    if known is not None and known.rows is not None:
+        return known
+    rows = lake.read(table).count()
+    if known is not None:
+        return replace(known, rows=rows)
+    grain = lake.spark.sql(f"DESCRIBE DETAIL {lake.ref(table)}").select("description").collect()[0][0]
+    return TableFacts(lake.pin(table).read_version or 0, rows, grain or "")
 
 
 def register(lake: Lake, table: TableName) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.errors import ContractError, InputError
 from retail_spark.lake.contracts import Contract
-from retail_spark.lake.log import CommitInfo, local_commits, local_table_id
+from retail_spark.lake.log import CommitInfo, local_commits, local_schema, local_table_id
 from retail_spark.lake.names import TableName
 from retail_spark.settings import LakeSettings
 
@@ -35,18 +35,24 @@ class Pin:
 class Lake:
     """Where tables live. `root` also holds stages, leases, logs and checkpoints of a path lake."""
 
-    spark: SparkSession
+    session: SparkSession | Callable[[], SparkSession]
+    """The session, or what starts it: what a local log tells is told without one."""
     root: str
     catalog: str | None
     keep_as_of: int = 30
 
     @classmethod
-    def open(cls, spark: SparkSession, settings: LakeSettings) -> Lake:
-        """The lake of the settings; nothing is created."""
+    def open(cls, spark: SparkSession | Callable[[], SparkSession], settings: LakeSettings) -> Lake:
+        """The lake of the settings; nothing is created, and a session that is not there is not started yet."""
         root = settings.root
         if "://" not in root:
             root = str(Path(root.removeprefix("file:")).resolve())
         return cls(spark, root.rstrip("/"), settings.catalog, settings.keep_as_of)
+
+    @cached_property
+    def spark(self) -> SparkSession:
+        """The session of all queries; started here where it was not there yet."""
+        return self.session() if callable(self.session) else self.session
 
     @property
     def where(self) -> str:
@@ -163,7 +169,8 @@ class Lake:
         )
 
     def _evolve(self, contract: Contract) -> None:
-        there = {field.name: field for field in self.spark.read.table(self.ref(contract.table)).schema}
+        schema = local_schema(self.path(contract.table)) if self.has_local_logs else None
+        there = {field.name: field for field in schema or self.spark.read.table(self.ref(contract.table)).schema}
         for column in contract.columns:
             field = there.get(column.name)
             if field is not None and field.dataType.simpleString() != column.type.simpleString():
@@ -210,7 +217,7 @@ class Lake:
 
     def with_session(self, spark: SparkSession) -> Lake:
         """The same lake through another session."""
-        return replace(self, spark=spark)
+        return replace(self, session=spark)
 
 
 def text_literal(text: str) -> str:

@@ -6,9 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import to_arrow_schema
-
 from retail_spark.errors import ContractError
 from retail_spark.lake.contracts import BOOLEAN, INT, LONG, STRING, TIMESTAMP, Column, Contract
 
@@ -86,37 +83,23 @@ def _in_words(result: CheckResult) -> str:
     return f"{result.rule}{count}{examples}"
 
 
-Row = tuple[str, int, str, str, str | None, str, bool, int, int | None, datetime]
-
-
-def expectation_rows(reports: Iterable[CheckReport], *, run_id: str, attempt: int, checked_at: datetime) -> list[Row]:
-    """One tuple per check, in the order of EXPECTATIONS. Example rows stay out: erasure does not reach ops tables."""
+def expectation_rows(
+    reports: Iterable[CheckReport], *, run_id: str, attempt: int, checked_at: datetime
+) -> list[dict[str, object]]:
+    """A row of EXPECTATIONS per check. Example rows stay out: erasure does not reach ops tables."""
     return [
-        (
-            run_id,
-            attempt,
-            report.table,
-            result.expectation,
-            ", ".join(result.columns) or None,
-            result.rule,
-            result.success,
-            report.rows,
-            result.unexpected_count,
-            checked_at,
-        )
+        {
+            "run_id": run_id,
+            "attempt": attempt,
+            "table_name": report.table,
+            "expectation": result.expectation,
+            "column_name": ", ".join(result.columns) or None,
+            "rule": result.rule,
+            "success": result.success,
+            "rows": report.rows,
+            "unexpected": result.unexpected_count,
+            "checked_at": checked_at,
+        }
         for report in reports
         for result in report.results
     ]
-
-
-def expectations_frame(
-    spark: SparkSession, reports: Iterable[CheckReport], *, run_id: str, attempt: int, checked_at: datetime
-) -> DataFrame:
-    """One row per check, for append_once(EXPECTATIONS, ...)."""
-    import pyarrow as pa
-
-    rows = expectation_rows(reports, run_id=run_id, attempt=attempt, checked_at=checked_at)
-    maps = [dict(zip(EXPECTATIONS.names, row, strict=True)) for row in rows]
-    # by Arrow: a list of tuples would start Python workers on the executors
-    table = pa.Table.from_pylist(maps, schema=to_arrow_schema(EXPECTATIONS.schema))
-    return spark.createDataFrame(table, EXPECTATIONS.schema)

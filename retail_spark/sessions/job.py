@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from retail_spark.canonical import EVENTS
 from retail_spark.lake.contracts import Contract
 from retail_spark.lake.writers import Write, replace_slice, upsert
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.run import Job, Outcome, Run, job
 from retail_spark.sessions.bots import Behaviour, with_bot
 from retail_spark.sessions.channels import with_channel, with_history
@@ -219,7 +220,7 @@ def _stream(run: Run) -> Sequence[Write]:
     if not isinstance(batch, MicroBatch):
         return ()
     row = (batch.application_id, batch.checkpoint_id, batch.id)
-    return (upsert(STREAMS, run.spark.createDataFrame([row], STREAMS.schema)),)
+    return (upsert(STREAMS, frame_of_rows(run.spark, [row], STREAMS.schema)),)
 
 
 JOB: Job = job(

@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.lake.contracts import Contract
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.synthetic.chance import Chance, label
 from retail_spark.synthetic.contracts import RAW_DELIVERIES, RAW_EVENTS, RAW_INVENTORY, RAW_SALES
 from retail_spark.synthetic.exports import time_text
@@ -125,7 +126,7 @@ def to_true_bad_rows(spark: SparkSession, *, world: World) -> DataFrame:
     """One row per (table, kind): how many rows ingest must quarantine, or drop as exact duplicates."""
     count = world.scale.bad_rows
     rows = [(fault.table.name, fault.kind, fault.rule, count) for fault in FAULTS]
-    return spark.createDataFrame(rows, "table string, kind string, rule string, rows bigint")
+    return frame_of_rows(spark, rows, "table string, kind string, rule string, rows bigint")
 
 
 def bad_row_count(world: World) -> int:

@@ -1,0 +1,147 @@
+"""Journals: the small tables of ops, added to at the end of every run and read at its beginning.
+
+On a local lake they are appended and read as the Delta tables they are, by the library `deltalake`, in milliseconds and
+without Spark; Spark reads them as any other table. On a catalog, in object storage, and for a table that asks for more
+than the library writes (clustering, CHECK constraints), Spark does both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from retail_spark.errors import ContractError
+from retail_spark.lake.commits import carry_out, epoch
+from retail_spark.lake.contracts import DOUBLE, Contract
+from retail_spark.lake.names import TableName
+from retail_spark.lake.store import Lake
+from retail_spark.lake.writers import append_once
+from retail_spark.local_rows import arrow_table, frame_of_rows
+
+Rows = Sequence[Mapping[str, Any]]
+_WRITABLE = {"appendOnly", "invariants"}
+
+
+def append_rows(lake: Lake, contract: Contract, rows: Rows, *, run_id: str) -> None:
+    """Adds the rows exactly once a `run_id`, which nobody else may use at the same time. Creates the table.
+
+    Raises ContractError for a NULL, a NaN or an infinity where the contract has none.
+    """
+    _check(contract, rows)
+    if not lake.has_local_logs or not _is_writable(lake, contract):
+        frame = frame_of_rows(lake.spark, rows, contract.schema).coalesce(1)
+        carry_out(lake, append_once(contract, frame, journal=True), run_id=run_id)
+        return
+    from deltalake import CommitProperties, write_deltalake
+
+    _create(lake, contract)
+    since = epoch(lake, contract.table)
+    if any(commit.run_id == run_id and commit.version > since for commit in lake.commits(contract.table)):
+        return
+    write_deltalake(
+        lake.path(contract.table),
+        arrow_table(rows, contract.schema),
+        mode="append",
+        schema_mode="merge",  # a column that the contract gained
+        commit_properties=CommitProperties(custom_metadata={"userMetadata": run_id}),
+    )
+
+
+def read_rows(
+    lake: Lake, contract: Contract, *, where: Mapping[str, str], newest_by: str, most: int | None = None
+) -> list[dict[str, Any]]:
+    """The rows with these texts in these columns, the newest by `newest_by` first; none where there is no table."""
+    if not lake.exists(contract.table):
+        return []
+    if lake.has_local_logs and _is_readable(lake, contract.table):
+        return _read_local(lake, contract, where=where, newest_by=newest_by, most=most)
+    frame = lake.read(contract.table)
+    for name, text in where.items():
+        frame = frame.where(F.col(name) == text)
+    frame = frame.orderBy(F.desc(newest_by))
+    return [row.asDict(recursive=True) for row in (frame if most is None else frame.limit(most)).collect()]
+
+
+def _read_local(
+    lake: Lake, contract: Contract, *, where: Mapping[str, str], newest_by: str, most: int | None
+) -> list[dict[str, Any]]:
+    import pyarrow as pa
+    from deltalake import DeltaTable, QueryBuilder
+
+    rows = QueryBuilder().register("journal", DeltaTable(lake.path(contract.table)))
+    texts = {name: text.replace("'", "''") for name, text in where.items()}
+    condition = " AND ".join(
+        [f"\"{contract.column(name).name}\" = '{text}'" for name, text in texts.items()] or ["true"]
+    )
+    order = f'ORDER BY "{contract.column(newest_by).name}" DESC' + ("" if most is None else f" LIMIT {int(most)}")
+    found = pa.table(rows.execute(f"SELECT * FROM journal WHERE {condition} {order}"))
+    return [
+        {name: _plain(row.get(name), contract.column(name).type) for name in contract.names}
+        for row in found.to_pylist()
+    ]
+
+
+def _plain(value: Any, kind: T.DataType) -> Any:
+    """A value as a row of Spark has it: Arrow gives maps as pairs."""
+    if value is None:
+        return None
+    if isinstance(kind, T.MapType):
+        return dict(value)
+    if isinstance(kind, T.ArrayType):
+        return [_plain(item, kind.elementType) for item in value]
+    if isinstance(kind, T.StructType):
+        return {field.name: _plain(value[field.name], field.dataType) for field in kind}
+    return value
+
+
+def _check(contract: Contract, rows: Rows) -> None:
+    for column in contract.columns:
+        for row in rows:
+            value = row[column.name]
+            if value is None and not column.nullable:
+                raise ContractError(f"{contract.name}.{column.name} may not be NULL.", fix="give it a value")
+            if column.type == DOUBLE and value is not None and not math.isfinite(value):
+                named = ", ".join(f"{key}={row[key]}" for key in contract.key)
+                raise ContractError(f"{contract.name}.{column.name} is {value} ({named}).", fix="give a finite number")
+
+
+def _create(lake: Lake, contract: Contract) -> None:
+    if lake.exists(contract.table):
+        return
+    from deltalake import DeltaTable
+    from deltalake.schema import Schema
+
+    columns = Schema.from_json(contract.schema.json())
+    stats = {"delta.dataSkippingStatsColumns": ",".join(contract.skipping_columns)}
+    path = lake.path(contract.table)
+    DeltaTable.create(path, columns, mode="ignore", description=contract.grain, configuration=stats)
+
+
+def _is_writable(lake: Lake, contract: Contract) -> bool:
+    """True for a table that is not there yet, and for one that asks for no more of a writer than the library does."""
+    if not lake.exists(contract.table):
+        return True
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        table = DeltaTable(lake.path(contract.table))
+    except DeltaError:
+        return False
+    is_constrained = any(key.startswith("delta.constraints.") for key in table.metadata().configuration)
+    return set(table.protocol().writer_features or ()) <= _WRITABLE and not is_constrained
+
+
+def _is_readable(lake: Lake, table: TableName) -> bool:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        features = DeltaTable(lake.path(table)).protocol().reader_features
+    except DeltaError:
+        return False
+    return not features
