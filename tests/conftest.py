@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from pyspark.sql import SparkSession
 from retail_spark.lake.store import Lake
 from retail_spark.session import get_session
 from retail_spark.settings import LakeSettings, Settings, SparkSettings
+from tests.house import House
 
 # machines are shared: how long an example takes says nothing about the law
 hypothesis_settings.register_profile("house", deadline=None)
@@ -34,6 +37,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
+SECONDS = Path(__file__).parents[1] / ".make"
+"""Where `make durations` finds how long each test file took."""
+
+
+class Durations:
+    """Adds up the seconds of each test file, fixtures included; fixtures of the session count for who asked first."""
+
+    def __init__(self) -> None:
+        self.by_file: dict[str, float] = defaultdict(float)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.by_file[report.nodeid.split("::")[0]] += report.duration
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        suite = "-".join(re.findall(r"[a-z]+", session.config.option.markexpr)) or "all"
+        slowest = sorted(self.by_file.items(), key=lambda item: -item[1])
+        lines = [f"{seconds:6.0f} s  {file} ({session.config.option.markexpr})\n" for file, seconds in slowest]
+        SECONDS.mkdir(exist_ok=True)
+        (SECONDS / f"seconds-tests-{suite}.tsv").write_text("".join(lines), encoding="utf-8")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the process that hears of all tests
+        config.pluginmanager.register(Durations())
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     home = tmp_path_factory.mktemp("session")
@@ -51,6 +80,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 def lake(spark: SparkSession, tmp_path: Path) -> Lake:
     """A fresh path lake."""
     return Lake.open(spark, LakeSettings(root=str(tmp_path / "lake")))
+
+
+@pytest.fixture(scope="session")
+def house(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """The demo's retailer at its smallest, with every job run once."""
+    return House(spark, tmp_path_factory.mktemp("house"))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from retail_spark.lake.commits import carry_out
 from retail_spark.lake.contracts import AS_OF, DATE, DOUBLE, LINEAGE, STRING, Column, Contract, snapshot
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import append_once, replace_slice, upsert
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.run import Job, Outcome, Run, job
 from retail_spark.settings import LakeSettings, Section, Settings, setting
 
@@ -73,7 +74,7 @@ def toy_job(mode: Mode) -> Job:
 
 def put_input(lake: Lake, *rows: tuple[str, str, float], run_id: str = "input") -> None:
     """Makes the input table hold just these rows: (id, day, value)."""
-    frame = lake.spark.createDataFrame(list(rows), "id string, day string, value double")
+    frame = frame_of_rows(lake.spark, list(rows), "id string, day string, value double")
     carry_out(lake, replace_slice(INPUT, frame.transform(INPUT.select)), run_id=run_id)
 
 

@@ -13,6 +13,7 @@ from retail_spark.canonical import PRODUCTS, SALES
 from retail_spark.errors import ContractError
 from retail_spark.lake.content import content_hash
 from retail_spark.lake.store import Lake
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.run import only_known_by
 from retail_spark.settings import LakeSettings
 
@@ -24,7 +25,7 @@ SOLD = [
 
 
 def sales(spark: SparkSession) -> DataFrame:
-    frame = spark.createDataFrame(SOLD, "sale_id string, sold_at timestamp, product_id string, quantity double")
+    frame = frame_of_rows(spark, SOLD, "sale_id string, sold_at timestamp, product_id string, quantity double")
     given = set(frame.columns)
     return frame.select("*", *[F.lit(None).alias(c.name) for c in SALES.columns if c.name not in given])
 
@@ -58,7 +59,7 @@ def test_a_table_is_created_with_its_constraints_and_read_at_a_version(spark: Sp
     lake = Lake.open(spark, LakeSettings(root=str(tmp_path / "lake")))
     lake.ensure(PRODUCTS)
     row = dict.fromkeys(PRODUCTS.names) | {"product_id": "tea", "source": "test", "row_hash": "0"}
-    rows = spark.createDataFrame([tuple(row[name] for name in PRODUCTS.names)], PRODUCTS.schema)
+    rows = frame_of_rows(spark, [tuple(row[name] for name in PRODUCTS.names)], PRODUCTS.schema)
     rows.write.format("delta").mode("append").save(lake.path(PRODUCTS.table))
 
     assert lake.read(PRODUCTS.table).count() == 1

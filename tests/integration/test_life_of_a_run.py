@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from retail_spark.ops import JOB_RUNS, METRICS
 from retail_spark.progress import Progress
 from retail_spark.quality.report import EXPECTATIONS
 from retail_spark.run import Result
+from retail_spark.settings import LakeSettings
 from tests.toy import INPUT, MODES, OUTPUT, SLICE, Mode, put_input, toy_job, toy_settings
 
 ROWS = (("a", "2024-01-01", 1.0), ("b", "2024-01-02", 2.0))
@@ -25,6 +28,28 @@ ROWS = (("a", "2024-01-01", 1.0), ("b", "2024-01-02", 2.0))
 def filled(lake: Lake) -> Lake:
     put_input(lake, *ROWS)
     return lake
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A lake on which the toy has run once, to do with as a test likes."""
+
+    lake: Lake
+    first: Result
+
+
+@pytest.fixture(scope="module")
+def whole_world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    lake = Lake.open(spark, LakeSettings(root=str(tmp_path_factory.mktemp("world") / "lake")))
+    put_input(lake, *ROWS)
+    return Ran(lake, run(lake))
+
+
+@pytest.fixture
+def ran(whole_world: Ran, tmp_path: Path) -> Ran:
+    """A copy of the folder: tables, history and all."""
+    root = shutil.copytree(whole_world.lake.root, tmp_path / "lake")
+    return Ran(Lake.open(whole_world.lake.spark, LakeSettings(root=str(root))), whole_world.first)
 
 
 def run(
@@ -59,8 +84,8 @@ def test_a_rerun_is_unchanged_and_force_gives_the_same_rows(filled: Lake, mode: 
     assert sorted(row["attempt"] for row in attempts) == [1, 2]
 
 
-def test_a_corrected_input_or_setting_is_another_run(filled: Lake) -> None:
-    first = run(filled)
+def test_a_corrected_input_or_setting_is_another_run(ran: Ran) -> None:
+    filled, first = ran.lake, ran.first
     put_input(filled, ("a", "2024-01-01", 1.0), ("b", "2024-01-02", 5.0), run_id="corrected")
     second = run(filled)
     assert (second.status, second.run_id != first.run_id) == ("done", True)
@@ -70,8 +95,8 @@ def test_a_corrected_input_or_setting_is_another_run(filled: Lake) -> None:
     assert values(filled) == {"a-1": 3.0, "b-1": 15.0}
 
 
-def test_what_someone_did_to_the_slice_since_is_repaired(filled: Lake) -> None:
-    first = run(filled)
+def test_what_someone_did_to_the_slice_since_is_repaired(ran: Ran) -> None:
+    filled, first = ran.lake, ran.first
     filled.spark.sql(f"DELETE FROM {filled.ref(SLICE.table)} WHERE id = 'a-1'").collect()
     assert run(filled).status == "done"
     assert values(filled) == {"a-1": 2.0, "b-1": 4.0}
@@ -80,8 +105,8 @@ def test_what_someone_did_to_the_slice_since_is_repaired(filled: Lake) -> None:
     assert run(filled).status == "unchanged"
 
 
-def test_a_run_as_of_a_past_date_sees_no_later_row_and_leaves_other_dates_alone(filled: Lake) -> None:
-    today = run(filled)
+def test_a_run_as_of_a_past_date_sees_no_later_row_and_leaves_other_dates_alone(ran: Ran) -> None:
+    filled, today = ran.lake, ran.first
     past = run(filled, as_of="2024-01-01")
     assert past.tables[SLICE.name]["rows"] == 1
     found = {(str(row["as_of"]), row["id"]) for row in filled.read(SLICE.table).collect()}
@@ -90,8 +115,8 @@ def test_a_run_as_of_a_past_date_sees_no_later_row_and_leaves_other_dates_alone(
     assert run(filled).run_id == today.run_id
 
 
-def test_every_run_is_told_in_the_ops_tables(filled: Lake) -> None:
-    result = run(filled)
+def test_every_run_is_told_in_the_ops_tables(ran: Ran) -> None:
+    filled, result = ran.lake, ran.first
     row = filled.read(JOB_RUNS.table).collect()[0].asDict(recursive=True)
     assert (row["job"], row["status"], row["attempt"]) == ("toy", "done", 1)
     assert [(i["name"], i["version"]) for i in row["inputs"]] == [(INPUT.name, 1)]
@@ -104,8 +129,8 @@ def test_every_run_is_told_in_the_ops_tables(filled: Lake) -> None:
     assert checks.count() >= 5
 
 
-def test_a_broken_output_is_refused_before_anything_is_written(filled: Lake) -> None:
-    run(filled)
+def test_a_broken_output_is_refused_before_anything_is_written(ran: Ran) -> None:
+    filled = ran.lake
     before = content_hash(filled.read(SLICE.table))
     with pytest.raises(ContractError, match=r"gold\.toy_slice"):
         run(filled, factor=-1.0)
@@ -116,10 +141,11 @@ def test_a_broken_output_is_refused_before_anything_is_written(filled: Lake) -> 
     assert not list(Path(filled.root, "_staging").iterdir())
 
 
-def test_a_second_run_at_once_is_refused_before_it_starts(filled: Lake) -> None:
-    with hold(filled, "toy"), pytest.raises(LeaseHeldError):
-        run(filled)
-    assert not filled.exists(SLICE.table)
+def test_a_second_run_at_once_is_refused_before_it_starts(ran: Ran) -> None:
+    before = ran.lake.pin(SLICE.table), ran.lake.pin(JOB_RUNS.table)
+    with hold(ran.lake, "toy"), pytest.raises(LeaseHeldError):
+        run(ran.lake, factor=7.0)
+    assert (ran.lake.pin(SLICE.table), ran.lake.pin(JOB_RUNS.table)) == before
 
 
 def test_a_missing_or_empty_input_is_named(lake: Lake) -> None:

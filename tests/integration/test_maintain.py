@@ -17,6 +17,7 @@ from retail_spark.lake.maintenance import vacuum
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import append_once
 from retail_spark.lifecycle import run_job
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.maintain.settings import JobSettings
 from retail_spark.progress import Progress
 from retail_spark.quality.status import check_failed_share
@@ -37,7 +38,7 @@ def files(lake: Lake) -> int:
 
 def test_maintain_compacts_and_changes_no_row(lake: Lake) -> None:
     for i in range(4):
-        frame = lake.spark.createDataFrame([(str(i),)], "id string").coalesce(1)
+        frame = frame_of_rows(lake.spark, [(str(i),)], "id string").coalesce(1)
         carry_out(lake, append_once(NOTES, frame), run_id=str(i))
     before, version = content_hash(lake.read(NOTES.table)), lake.pin(NOTES.table).version
     assert files(lake) == 4
@@ -59,7 +60,7 @@ def test_vacuum_keeps_a_week(lake: Lake) -> None:
 
 
 def test_vacuum_removes_what_a_killed_write_left_long_ago(lake: Lake) -> None:
-    frame = lake.spark.createDataFrame([("a",)], "id string").coalesce(1)
+    frame = frame_of_rows(lake.spark, [("a",)], "id string").coalesce(1)
     carry_out(lake, append_once(NOTES, frame), run_id="one")
     folder = Path(lake.path(NOTES.table))
     old, young = folder / "part-old.parquet", folder / "part-young.parquet"
@@ -92,7 +93,7 @@ def test_a_run_full_of_failed_rows_is_refused_and_a_few_are_let_through(lake: La
         "gold.e", "One row per id.", ("id",), (Column("id", STRING, "Id."), Column("status", STRING, "Ok?"))
     )
     rows = [(str(i), "ok" if i < 18 else "too_few_weeks") for i in range(20)]
-    frame = lake.spark.createDataFrame(rows, "id string, status string")
+    frame = frame_of_rows(lake.spark, rows, "id string, status string")
     check_failed_share(frame, contract, limit=0.1)
     with pytest.raises(ContractError, match=r"gold\.e: 10\.0% of the rows failed.*too_few_weeks \(2 rows\)"):
         check_failed_share(frame, contract, limit=0.05)

@@ -9,64 +9,22 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_spark.demo import conf_folder
-from retail_spark.domains import JOBS, entry
+from retail_spark.domains import entry
 from retail_spark.errors import ServiceMissingError
-from retail_spark.lake.content import content_hash
 from retail_spark.lake.query import run_sql, tables
-from retail_spark.lake.store import Lake
-from retail_spark.layers import resolve
 from retail_spark.lifecycle import run_job
 from retail_spark.progress import Progress
 from retail_spark.run import Result
-from retail_spark.settings import Settings
+from tests.house import DOMAINS, ORDER, REPO, House, house_settings
 
-QUICK = (
-    "synthetic.size=tiny", "quality.data_docs=false", "recommend.chooses_blend=false", "recommend.iterations=4",
-    "recommend.replicates=50", "supplier_risk.trees=10", "supplier_risk.forest=1", "supplier_risk.replicates=50",
-    "supplier_risk.calibration_slices=1", "elasticity.double_ml=false", "forecast.trees=10", "forecast.buckets=2",
-    "forecast.replicates=20", "forecast.train_periods=40", "forecast.windows=2",
-)  # fmt: skip
-REPO = Path(__file__).parents[2]
 NOTEBOOKS = REPO / "notebooks"
-_APART = ("synthetic", "ingest", "maintain")
-ORDER = ["synthetic", "ingest", *(name for name, job in JOBS.items() if name not in _APART and not job.on_demand)]
 # late events and impossible times: one ingest of sound rows has none; and no product of the tiny shop need end soon
 EMPTY = {"gold.session_redirects", "gold.session_dead_letters", "gold.markdown_plans"}
-COMPUTED = ("raw", "truth", "silver", "gold", "ids")
-
-
-class House:
-    """A lake on which every job has run once."""
-
-    def __init__(self, spark: SparkSession, root: Path) -> None:
-        self.spark = spark
-        self.settings = self.with_sets(root)
-        self.lake = Lake.open(spark, self.settings.lake)
-        self.first = {name: self.run(name) for name in ORDER}
-
-    @staticmethod
-    def with_sets(root: Path | str, *sets: str) -> Settings:
-        source = conf_folder() / "sources" / "synthetic.yml"
-        return resolve(files=[source], sets=[f"lake.root={root}", *QUICK, *sets])
-
-    def run(self, name: str, *, force: bool = False) -> Result:
-        quiet = Progress(name, quiet=True)
-        return run_job(entry(name).job(), self.settings, spark=self.spark, force=force, progress=quiet)
-
-    def hashes(self) -> dict[str, str]:
-        found = [table for table in tables(self.lake) if table.parts[0] in COMPUTED]
-        return {str(table): content_hash(self.lake.read(table)) for table in found}
 
 
 def _rows(result: Result) -> dict[str, int]:
     """Rows a table of this run, without id maps: who has a number already gets no second one."""
     return {name: about["rows"] for name, about in result.tables.items() if not name.startswith("ids.")}
-
-
-@pytest.fixture(scope="module")
-def house(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> House:
-    return House(spark, tmp_path_factory.mktemp("house") / "lake")
 
 
 @pytest.mark.slow
@@ -78,7 +36,7 @@ def test_forced_again_every_table_holds_the_same(house: House) -> None:
         for name, content in before.items()
         if "quarantine" not in name and name not in EMPTY
     )
-    for name in ORDER[2:]:  # that raw and silver come out the same is the matter of synthetic's and ingest's own tests
+    for name in DOMAINS:  # that raw and silver come out the same is the matter of synthetic's and ingest's own tests
         again = house.run(name, force=True)
         assert again.status in ("done", "gate_refused")
         assert _rows(again) == _rows(house.first[name])
@@ -141,7 +99,7 @@ def test_the_shipped_sql_answers(house: House, query: str) -> None:
 @pytest.mark.slow
 def test_without_mlflow_a_job_that_learns_changes_no_table(house: House) -> None:
     before = house.hashes()
-    down = House.with_sets(house.settings.lake.root, "mlflow.tracking_uri=http://127.0.0.1:9", "run.seed=7")
+    down = house_settings(house.settings.lake.root, "mlflow.tracking_uri=http://127.0.0.1:9", "run.seed=7")
     runs = house.lake.pin(next(t for t in tables(house.lake) if str(t) == "ops.job_runs"))
     with pytest.raises(ServiceMissingError, match="MLflow"):
         run_job(entry("recommend").job(), down, spark=house.spark, progress=Progress("recommend", quiet=True))

@@ -9,13 +9,17 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from retail_spark.answers import listed, rendered
 from retail_spark.errors import InputError, UsageError
 from retail_spark.lake.commits import carry_out
+from retail_spark.lake.log import local_facts
+from retail_spark.lake.query import facts
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import replace_slice
-from tests.toy import SLICE, put_input
+from retail_spark.local_rows import frame_of_rows
+from tests.toy import INPUT, SLICE, put_input
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ def filled(lake: Lake) -> Lake:
     """Two snapshots of a gold table, and a silver table."""
     put_input(lake, ("a", "2024-01-01", 1.0))
     for day, value in ((1, 1.0), (2, 2.5)):
-        frame = lake.spark.createDataFrame([(date(2024, 1, day), 'x,"y', value, "r", None)], SLICE.schema)
+        frame = frame_of_rows(lake.spark, [(date(2024, 1, day), 'x,"y', value, "r", None)], SLICE.schema)
         carry_out(lake, replace_slice(SLICE, frame, as_of=date(2024, 1, day)), run_id=f"day {day}")
     # a fresh catalog, as every process has
     for table in ("gold.toy_slice", "silver.toy"):
@@ -78,6 +82,30 @@ def test_tables_are_listed_with_rows_and_grain(filled: Lake) -> None:
         ["silver.toy", "1", "1"],
     ]
     assert "One row per id." in listed(filled)
+
+
+def test_a_local_lake_is_listed_without_spark(filled: Lake) -> None:
+    def no_session() -> SparkSession:
+        raise AssertionError("Delta's log tells it")
+
+    assert listed(Lake(no_session, filled.root, None)) == listed(filled)
+
+
+def test_what_the_log_does_not_tell_is_counted(filled: Lake) -> None:
+    """Rows taken away by a deletion vector, and a file whose statistics somebody left out."""
+    ref = filled.ref(SLICE.table)
+    filled.spark.sql(f"ALTER TABLE {ref} SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')").collect()
+    rows = frame_of_rows(filled.spark, [(date(2024, 1, 3), str(n), 1.0, "r", None) for n in range(4)], SLICE.schema)
+    carry_out(filled, replace_slice(SLICE, rows.coalesce(1), as_of=date(2024, 1, 3)), run_id="day 3")
+    filled.spark.sql(f"DELETE FROM {ref} WHERE id = '2'").collect()
+    assert facts(filled, SLICE.table).rows == 2 + 3
+    log = Path(filled.root) / "silver" / "toy" / "_delta_log" / f"{1:020d}.json"
+    bare = [
+        json.dumps({"add": {k: v for k, v in action["add"].items() if k != "stats"}} if "add" in action else action)
+        for action in map(json.loads, log.read_text().splitlines())
+    ]
+    log.write_text("\n".join(bare))
+    assert (local_facts(filled.path(INPUT.table)).rows, facts(filled, INPUT.table).rows) == (None, 1)
 
 
 @pytest.mark.slow

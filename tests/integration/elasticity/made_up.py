@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.lake.contracts import Contract
+from retail_spark.local_rows import frame_of_rows
 
 START = date(2023, 1, 2)
 WEEKS = 60
@@ -24,8 +25,8 @@ def shaped(spark: SparkSession, contract: Contract, rows: list[Row]) -> DataFram
     """The rows in the shape of a silver table; what is not given is NULL."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     kinds = {c.name: c.type.simpleString() for c in contract.columns}
-    frame = spark.createDataFrame(
-        [tuple(row.get(name) for name in names) for row in rows], ", ".join(f"{n} {kinds[n]}" for n in names)
+    frame = frame_of_rows(
+        spark, [tuple(row.get(name) for name in names) for row in rows], ", ".join(f"{n} {kinds[n]}" for n in names)
     )
     fixed = {"source": F.lit("made_up"), "row_hash": F.lit("0")}
     return frame.select(

@@ -20,6 +20,7 @@ from retail_spark.lake.tombstones import TOMBSTONES
 from retail_spark.lake.writers import append_once
 from retail_spark.layers import resolve
 from retail_spark.lifecycle import run_job
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.progress import Progress
 from retail_spark.run import Result
 from tests.toy import LOG
@@ -102,7 +103,7 @@ def test_a_customer_and_the_linked_visitor_leave_every_table_and_stay_away(
 
 
 def test_an_append_after_an_erasure_is_made_again(lake: Lake) -> None:
-    frame = lake.spark.createDataFrame([("a", 1.0)], "id string, value double").withColumn("run_id", F.lit("r"))
+    frame = frame_of_rows(lake.spark, [("a", 1.0)], "id string, value double").withColumn("run_id", F.lit("r"))
     whole = frame.withColumn("model_version", F.lit(None).cast("string"))
     carry_out(lake, append_once(LOG, whole), run_id="r")
     carry_out(lake, append_once(LOG, whole), run_id="r")

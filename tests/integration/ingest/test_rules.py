@@ -7,6 +7,7 @@ import json
 import pytest
 
 from retail_spark.errors import InputError, UsageError
+from retail_spark.local_rows import frame_of_rows
 from tests.integration.ingest.conftest import HEADER, Shop
 
 GOOD = "1,2024-01-01 10:00:00,north,a,2,1.50"
@@ -220,7 +221,7 @@ def test_json_and_parquet_become_texts_by_name(shop: Shop):
     done = shop.ingest({"products": {"from": "lines", "columns": columns}}, inputs=inputs)
     assert done.rows("products", "product_id", "product_name") == [("1", "x"), ("2", "y")]
     assert done.rules("products") == {"malformed_line": 1}
-    frame = shop.spark.createDataFrame([(1, "x"), (2, None)], "id bigint, name string")
+    frame = frame_of_rows(shop.spark, [(1, "x"), (2, None)], "id bigint, name string")
     frame.coalesce(1).write.parquet(str(shop.folder / "parquet"))
     inputs = {"lines": {"path": str(shop.folder / "parquet"), "format": "parquet"}}
     done = shop.ingest({"products": {"from": "lines", "columns": columns}}, inputs=inputs)

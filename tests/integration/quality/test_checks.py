@@ -5,7 +5,7 @@ import math
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
 import pytest
@@ -16,10 +16,12 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from retail_spark.canonical import CALENDAR, DELIVERIES, SALES, SILVER, quarantine_of
 from retail_spark.errors import ContractError
 from retail_spark.lake.contracts import DATE, DOUBLE, INT, STRING, TIMESTAMP, Column, Contract
+from retail_spark.lake.journal import append_rows
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.quality import engine
 from retail_spark.quality.checks import check, to_repeated_hashes
 from retail_spark.quality.docs import DataDocs
-from retail_spark.quality.report import EXPECTATIONS, expectations_frame
+from retail_spark.quality.report import EXPECTATIONS, expectation_rows
 from retail_spark.quality.suite import row_expectations, row_rules, with_rules
 
 PRICES = Contract(
@@ -178,7 +180,7 @@ def test_suite_is_built_from_every_contract(spark, contract):
     assert len(rules) == sum(1 for column in contract.columns if not column.nullable) + len(contract.constraints)
     assert all(rule.columns for rule in rules)
     assert [e.column for e in row_expectations(rules)] == [rule.column for rule in rules]
-    checked = spark.createDataFrame([], contract.schema).transform(with_rules, rules=rules)
+    checked = frame_of_rows(spark, [], contract.schema).transform(with_rules, rules=rules)
     assert {rule.column for rule in rules} <= set(checked.columns)
 
 
@@ -191,10 +193,12 @@ def test_suite_of_a_canonical_table_runs(spark, contract):
     assert all(count == 1 for count, _ in found.values())
 
 
-def test_reports_become_rows_that_keep_their_own_contract(spark):
+def test_reports_become_rows_that_keep_their_own_contract(spark, lake):
     report = check(prices(spark, BELOW_ZERO), PRICES)
-    frame = expectations_frame(spark, [report], run_id="r1", attempt=1, checked_at=datetime(2024, 2, 1))
-    assert frame.schema == EXPECTATIONS.schema
+    rows = expectation_rows([report], run_id="r1", attempt=1, checked_at=datetime(2024, 2, 1, tzinfo=UTC))
+    append_rows(lake, EXPECTATIONS, rows, run_id="r1-1")
+    frame = lake.read(EXPECTATIONS.table)
+    assert frame.schema.names == list(EXPECTATIONS.names)
     assert frame.where("NOT success").select("rule", "rows", "unexpected").collect() == [("price >= 0", 4, 1)]
     assert {row["checked_at"] for row in frame.select(F.col("checked_at").cast("string")).collect()} == {
         "2024-02-01 00:00:00"

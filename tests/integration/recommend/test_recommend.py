@@ -22,6 +22,7 @@ from retail_spark.lake.contracts import Contract
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import Write, replace_slice
 from retail_spark.lifecycle import run_job
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.progress import Progress
 from retail_spark.recommend.contracts import RECOMMENDATIONS
 from retail_spark.recommend.job import JOB, recommend
@@ -59,7 +60,7 @@ def sales(spark: SparkSession, rows: list[tuple[object, ...]]) -> DataFrame:
     frame = (
         spark.createDataFrame(pd.DataFrame(rows, columns=[c.split()[0] for c in _RAW.split(", ")]), _RAW)
         if rows
-        else spark.createDataFrame([], _RAW)
+        else frame_of_rows(spark, [], _RAW)
     )
     for column in SALES.columns:
         if column.name not in frame.columns:
@@ -213,7 +214,7 @@ def test_one_customer_is_listed_by_the_baseline(lake: Lake) -> None:
 def filled(spark: SparkSession, contract: Contract, rows: list[dict[str, object]]) -> DataFrame:
     """Rows of a canonical table, what is not given NULL."""
     whole = [tuple(({"source": "made_up", "row_hash": "x"} | row).get(name) for name in contract.names) for row in rows]
-    return spark.createDataFrame(whole, contract.schema)
+    return frame_of_rows(spark, whole, contract.schema)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from retail_spark.lake.content import content_hash
 from retail_spark.lake.contracts import LINEAGE, Contract
 from retail_spark.lake.store import Lake, Pin
 from retail_spark.lake.writers import Write, upsert
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.progress import Progress
 from retail_spark.run import Outcome, Run
 from retail_spark.sessions.job import JOB
@@ -41,7 +42,7 @@ class Clicks:
     def come(self, events: Sequence[dict[str, Any]], *, gone: Sequence[str] = ()) -> None:
         """Puts events into silver.events, by id, and takes others away."""
         spark = self.lake.spark
-        delete = spark.createDataFrame([(i,) for i in gone], "event_id string") if gone else None
+        delete = frame_of_rows(spark, [(i,) for i in gone], "event_id string") if gone else None
         rows = {one["event_id"]: one for one in events}
         carry_out(self.lake, upsert(EVENTS, frame(spark, rows.values()), delete=delete), run_id="input")
 

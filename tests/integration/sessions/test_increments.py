@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pyspark.sql import SparkSession
 
 from retail_spark.lake.store import Lake
 from retail_spark.sessions.contracts import (
@@ -21,7 +18,6 @@ from retail_spark.sessions.contracts import (
     VISITOR_IDENTITIES,
 )
 from retail_spark.sessions.settings import JobSettings
-from retail_spark.settings import LakeSettings
 from tests.integration.sessions.conftest import Clicks
 from tests.unit.sessions.events import DAY, at, event
 
@@ -31,48 +27,52 @@ MANY = JobSettings(max_session_hours=1.0, split_on_campaign=True, split_at_midni
 BY_CLIENT = JobSettings(rule="client_session_id")
 
 
-@st.composite
-def arrivals(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
-    """Events of eight visitors, each a case of its own, in up to three batches, in any order, some told twice."""
+VISITORS = tuple(f"v{number:02}" for number in range(16))
+
+
+def arrivals(seed: int) -> list[list[dict[str, Any]]]:
+    """Events of sixteen visitors, each a case of its own, in two or three batches, in any order, some told twice."""
+    chance = Random(seed)
     events = []
-    for visitor in "abcdefgh":
+    for visitor in VISITORS:
         moment = DAY + timedelta(hours=22)
-        for number, pause in enumerate(draw(st.lists(st.sampled_from(PAUSES), max_size=7))):
-            moment += timedelta(microseconds=pause)
-            kinds = st.sampled_from(["page_view", "product_view", "add_to_cart", "purchase"])
+        for number in range(chance.randrange(8)):
+            moment += timedelta(microseconds=chance.choice(PAUSES))
             more = {
-                "event_type": draw(kinds),
-                "utm_campaign": draw(st.sampled_from([None, None, "spring", "sale"])),
-                "customer_id": draw(st.sampled_from([None, None, "c1", "c2", "c3"])),
-                "client_session_id": draw(st.sampled_from([None, "x", "y"])),
-                "revenue": draw(st.sampled_from([None, 0.1, 0.2])),
-                "received_at": moment + timedelta(hours=draw(st.sampled_from([0, 0, 0, 5]))),
+                "event_type": chance.choice(["page_view", "product_view", "add_to_cart", "purchase"]),
+                "utm_campaign": chance.choice([None, None, "spring", "sale"]),
+                "customer_id": chance.choice([None, None, "c1", "c2", "c3"]),
+                "client_session_id": chance.choice([None, "x", "y"]),
+                "revenue": chance.choice([None, 0.1, 0.2]),
+                "received_at": moment + timedelta(hours=chance.choice([0, 0, 0, 5])),
             }
             events.append(event(visitor, moment, number, **more))
-    batches: list[list[dict[str, Any]]] = [[] for _ in range(draw(st.integers(2, 3)))]
-    for one in draw(st.permutations(events)):
-        for batch in draw(st.sets(st.integers(0, len(batches) - 1), min_size=1, max_size=2)):
+    chance.shuffle(events)
+    batches: list[list[dict[str, Any]]] = [[] for _ in range(chance.choice([2, 3]))]
+    for one in events:
+        for batch in {chance.randrange(len(batches)) for _ in range(2)}:
             batches[batch].append(one)
     return batches
 
 
+RULES = {"gap": JobSettings(), "splits": MANY, "client": BY_CLIENT}
+SEEDS = [int(seed) for seed in os.environ.get("RETAIL_SPARK_TEST_SEEDS", "1").split(",")]
+"""One world for each rule in CI; more of them by the environment."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("own", [JobSettings(), MANY, BY_CLIENT], ids=["gap", "splits", "client"])
-@settings(max_examples=2, suppress_health_check=list(HealthCheck))
-@given(batches=arrivals())
-def test_any_batches_in_any_order_end_as_one_rebuild(
-    spark: SparkSession, own: JobSettings, batches: list[list[dict[str, Any]]]
-) -> None:
-    with TemporaryDirectory() as root:
-        clicks = Clicks(Lake.open(spark, LakeSettings(root=str(Path(root) / "lake"))), own)
-        given_ids = set()
-        for batch in batches:
-            clicks.come(batch)
-            clicks.run()
-            given_ids |= {row.session_id for row in clicks.table(SESSIONS).select("session_id").collect()}
-        rebuilt = clicks.rebuilt()
-        assert clicks.stored(list(rebuilt)) == rebuilt
-        assert_every_id_ever_given_leads_to_a_session(clicks, given_ids)
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("rule", RULES)
+def test_any_batches_in_any_order_end_as_one_rebuild(lake: Lake, rule: str, seed: int) -> None:
+    clicks = Clicks(lake, RULES[rule])
+    given_ids = set()
+    for batch in arrivals(seed + 100 * list(RULES).index(rule)):
+        clicks.come(batch)
+        clicks.run()
+        given_ids |= {row.session_id for row in clicks.table(SESSIONS).select("session_id").collect()}
+    rebuilt = clicks.rebuilt()
+    assert clicks.stored(list(rebuilt)) == rebuilt
+    assert_every_id_ever_given_leads_to_a_session(clicks, given_ids)
 
 
 def assert_every_id_ever_given_leads_to_a_session(clicks: Clicks, given_ids: set[str]) -> None:

@@ -52,9 +52,19 @@ def hashes(lake: Lake) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_the_figures_of_a_web_servers_log(lake: Lake, data_folder: Callable[[str], Path]) -> None:
+def test_a_web_servers_log_and_the_figures_of_its_sessions(lake: Lake, data_folder: Callable[[str], Path]) -> None:
     data_folder("apache_access_log")
-    run(lake, job="ingest", source="apache_access_log")
+    ingested = run(lake, job="ingest", source="apache_access_log").metrics
+    assert (ingested["events.kept"], ingested["events.quarantined.malformed_line"]) == (9999.0, 1.0)
+    facts = lake.read(EVENTS.table).agg(
+        F.min("occurred_at").cast("string"),
+        F.max("occurred_at").cast("string"),
+        F.countDistinct("user_agent"),
+        F.countDistinct("event_id"),
+    )
+    first, last, agents, ids = facts.collect()[0]
+    assert (first[:16], last[:16], ids) == ("2015-05-17 10:05", "2015-05-20 21:05", 9_999)
+    assert 550 < agents <= 558
     result = run(lake, "sessionize.own_hosts=[semicomplete.com]")
     found = result.metrics
     assert (found["sessions"], found["events"]) == (3223.0, 9999.0)
@@ -63,9 +73,16 @@ def test_the_figures_of_a_web_servers_log(lake: Lake, data_folder: Callable[[str
 
 
 @pytest.mark.slow
-def test_the_figures_of_a_shops_product_views(lake: Lake, data_folder: Callable[[str], Path]) -> None:
+def test_a_shops_product_views_and_the_figures_of_its_sessions(lake: Lake, data_folder: Callable[[str], Path]) -> None:
     data_folder("diginetica_views")
-    run(lake, job="ingest", source="diginetica_views")
+    assert run(lake, job="ingest", source="diginetica_views").metrics["events.quarantined"] == 0
+    facts = lake.read(EVENTS.table).agg(
+        F.count(F.lit(1)),
+        F.countDistinct("client_session_id"),
+        F.countDistinct("product_id"),
+        F.min(F.to_date("occurred_at")).cast("string"),
+    )
+    assert tuple(facts.collect()[0]) == (12_391, 2_986, 7_139, "2016-01-03")
     found = run(lake).metrics
     assert found["sessions"] == 2986.0
     assert found["events_per_session"] == pytest.approx(4.15, abs=0.005)

@@ -18,6 +18,7 @@ from retail_spark.elasticity.transforms import (
     to_sparsity,
     with_chain_price,
 )
+from retail_spark.local_rows import frame_of_rows
 
 SCHEMA = (
     "store_id string, product_id string, sold_at timestamp, quantity double, unit_price double, list_price double, "
@@ -31,7 +32,7 @@ def sales(spark: SparkSession, *rows: tuple[str, int, float, float]) -> DataFram
         (store, "p", datetime(2024, 1, 1 + 7 * week, 12), quantity, price, None, 1.0, "EUR", None, None, None)
         for store, week, quantity, price in rows
     ]
-    return spark.createDataFrame(made, SCHEMA)
+    return frame_of_rows(spark, made, SCHEMA)
 
 
 def test_a_week_begins_on_monday_and_returns_and_gifts_are_no_cells(spark: SparkSession) -> None:
@@ -69,7 +70,7 @@ def _chain(spark: SparkSession, rows: list[tuple[str, int, float, float]]) -> di
     [((9.0, 8.0, 7.0, 9.0), False), ((1.0, 1.0, 1.0, 5.0), True), ((9.0, 0.0, 7.0, 9.0), True)],
 )
 def test_sparse_is_decided_by_the_stated_rule(spark: SparkSession, units: tuple[float, ...], is_sparse: bool) -> None:
-    rows = spark.createDataFrame([("c", u, u > 0) for u in units], "category string, units double, is_sold boolean")
+    rows = frame_of_rows(spark, [("c", u, u > 0) for u in units], "category string, units double, is_sold boolean")
     assert to_sparsity(rows, units=1.0, zero_share=0.1).collect()[0]["is_sparse"] is is_sparse
 
 
@@ -77,8 +78,8 @@ def test_what_is_net_of_both_effects_has_mean_zero_by_unit_and_by_period(spark: 
     rng = np.random.default_rng(2)
     rows = [("c", f"s{s}", f"p{p}", t, float(s * p + t + rng.normal()), float(rng.normal() + 1e3 * s))
             for s in range(4) for p in range(3) for t in range(12) if rng.uniform() < 0.8]  # fmt: skip
-    frame = spark.createDataFrame(
-        rows, "category string, store_id string, product_id string, period int, y double, price double"
+    frame = frame_of_rows(
+        spark, rows, "category string, store_id string, product_id string, period int, y double, price double"
     )
     net = to_within(frame, columns=("y", "price")).toPandas()
     assert len(net) == len(rows)

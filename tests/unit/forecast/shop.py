@@ -14,6 +14,7 @@ from retail_spark.forecast.panel import PAID, PLANNED, Array, Panel, to_panel
 from retail_spark.forecast.recipe import Recipe
 from retail_spark.forecast.settings import JobSettings
 from retail_spark.lake.contracts import Contract
+from retail_spark.local_rows import frame_of_rows
 
 MONDAY = date(2023, 1, 2)
 
@@ -64,7 +65,7 @@ def frame_of(spark: SparkSession, contract: Contract, rows: list[dict[str, Any]]
     """A canonical table of these rows."""
     origin = {"source": "made_up", "row_hash": "0"}
     full = [tuple((origin | row).get(name) for name in contract.names) for row in rows]
-    return spark.createDataFrame(full, contract.schema)
+    return frame_of_rows(spark, full, contract.schema)
 
 
 def shop(weeks: int = 60, *, stores: int = 3, products: int = 8, seed: int = 3) -> dict[Contract, list[dict[str, Any]]]:

@@ -84,6 +84,7 @@ def test_a_booster_serves_what_was_never_sold_and_forgets_no_other_product() -> 
     np.testing.assert_array_equal(said[others], alone[others])
 
 
+@settings(max_examples=12)
 @given(share=st.floats(0.05, 0.95), seed=st.integers(0, 3))
 def test_drawn_lessons_are_some_of_all_lessons_whichever_series_lie_together(share: float, seed: int) -> None:
     found = panel(seed)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.recommend.candidates import only_allowed, only_in_range, to_margins, to_stocked
 from retail_spark.recommend.coldstart import (
     to_content_neighbours,
@@ -37,13 +38,13 @@ _CATALOGUE = (
 def catalogue(spark: SparkSession, *rows: tuple[object, ...]) -> DataFrame:
     """Products from (id, name, category, cost, introduced, discontinued)."""
     full = [(p, name, category, None, None, cost, since, until) for p, name, category, cost, since, until in rows]
-    return spark.createDataFrame(full, _CATALOGUE)
+    return frame_of_rows(spark, full, _CATALOGUE)
 
 
 def bought(spark: SparkSession, *rows: tuple[str, str, str, int]) -> DataFrame:
     """Purchases from (place, customer, product, day of January)."""
     full = [(place, customer, product, date(2024, 1, day)) for place, customer, product, day in rows]
-    return spark.createDataFrame(full, "place string, customer_id string, product_id string, day date")
+    return frame_of_rows(spark, full, "place string, customer_id string, product_id string, day date")
 
 
 def test_a_place_has_its_own_popular_products_when_enough_people_bought_there(spark: SparkSession) -> None:
@@ -60,13 +61,14 @@ def test_a_place_has_its_own_popular_products_when_enough_people_bought_there(sp
 
 
 def test_strangers_get_their_store_else_their_region_else_everybodys_products(spark: SparkSession) -> None:
-    known = spark.createDataFrame(
+    known = frame_of_rows(
+        spark,
         [("ann", "s1", "north"), ("bob", "closed", "north"), ("cid", None, None), ("old", "s1", "north")],
         "customer_id string, home_store_id string, region string",
     )
-    lists = spark.createDataFrame([("all", "old", 1, "x", 1.0, "als")], _LISTS)
-    default = spark.createDataFrame(
-        [(1, "any", 1.0, "popular")], "rank int, product_id string, score double, strategy string"
+    lists = frame_of_rows(spark, [("all", "old", 1, "x", 1.0, "als")], _LISTS)
+    default = frame_of_rows(
+        spark, [(1, "any", 1.0, "popular")], "rank int, product_id string, score double, strategy string"
     )
     places = "place string, rank int, product_id string, score double"
     rows = with_strangers(
@@ -74,8 +76,8 @@ def test_strangers_get_their_store_else_their_region_else_everybodys_products(sp
         known=known,
         default=default,
         names=("all",),
-        by_store=spark.createDataFrame([("s1", 1, "local", 1.0)], places),
-        by_region=spark.createDataFrame([("north", 1, "regional", 1.0)], places),
+        by_store=frame_of_rows(spark, [("s1", 1, "local", 1.0)], places),
+        by_region=frame_of_rows(spark, [("north", 1, "regional", 1.0)], places),
     ).collect()
     assert {(r.customer_id, r.product_id, r.strategy, r.store_id) for r in rows} == {
         ("old", "x", "als", None),
@@ -102,14 +104,13 @@ def test_a_new_product_borrows_the_factors_of_products_like_it(spark: SparkSessi
     assert set(near) == {1, 2}, "nothing in common with a chair"
     assert 0 < near[1] < 1
     assert near[1] == pytest.approx(near[2])
-    factors = spark.createDataFrame(
-        [(1, [1.0, 0.0]), (2, [0.0, 1.0]), (3, [9.0, 9.0])], "id int, features array<float>"
-    )
+    factors = frame_of_rows(spark, [(1, [1.0, 0.0]), (2, [0.0, 1.0]), (3, [9.0, 9.0])], "id int, features array<float>")
     assert to_lent_factors(neighbours, factors).collect()[0].features == pytest.approx([0.5, 0.5])
 
 
 def test_exploring_takes_the_last_places_and_shows_nothing_twice(spark: SparkSession) -> None:
-    lists = spark.createDataFrame(
+    lists = frame_of_rows(
+        spark,
         [
             ("discover", "ann", rank, product, 1.0 / rank, "als")
             for rank, product in ((1, "a"), (2, "b"), (3, "c"), (4, "d"))
@@ -117,7 +118,8 @@ def test_exploring_takes_the_last_places_and_shows_nothing_twice(spark: SparkSes
         + [("discover", "bob", 1, "n1", 1.0, "content"), ("all", "ann", 1, "z", 1.0, "als")],
         _LISTS,
     )
-    fresh = spark.createDataFrame(
+    fresh = frame_of_rows(
+        spark,
         [("discover", who, 1, "n1", 0.2, "content") for who in ("ann", "bob")]
         + [("discover", "ann", 2, "d", 0.1, "content")],
         _LISTS,
@@ -145,12 +147,14 @@ def test_lists_show_what_is_in_range_allowed_in_stock_and_earns_enough(spark: Sp
     )
     assert ids(only_in_range(products, on=DAY)) == {"now", "rum", "any"}
     assert ids(only_allowed(products, excluded=("alcohol",))) == {"old", "now", "soon", "any"}
-    inventory = spark.createDataFrame(
+    inventory = frame_of_rows(
+        spark,
         [("s", "now", 1, 5.0), ("s", "now", 2, 0.0), ("s", "rum", 2, 1.0), ("t", "old", 1, 0.0)],
         "store_id string, product_id string, date int, on_hand double",
     )
     assert ids(to_stocked(inventory)) == {"rum"}
-    sales = spark.createDataFrame(
+    sales = frame_of_rows(
+        spark,
         [
             ("1", "now", 1, 1.0, 4.0, None),
             ("2", "now", 2, 1.0, 2.0, None),
@@ -166,7 +170,7 @@ def test_lists_show_what_is_in_range_allowed_in_stock_and_earns_enough(spark: Sp
 def test_products_in_the_same_baskets_have_cosine_lift_and_support(spark: SparkSession) -> None:
     a, b, c = 1, 2, 3
     baskets = [("1", a), ("1", b), ("2", a), ("2", b), ("3", a), ("4", c), ("4", b)]
-    groups = spark.createDataFrame(baskets, "group string, product_no int")
+    groups = frame_of_rows(spark, baskets, "group string, product_no int")
     rows = to_together(groups, min_support=2, most=100, k=5).collect()
     found = {(r.product_no, r.similar_no): (r.support, r.similarity, r.lift, r["rank"]) for r in rows}
     expected = (2, pytest.approx(2 / 3), pytest.approx(2 * 4 / 9), 1)
@@ -190,11 +194,11 @@ def test_pairs_are_counted_as_by_hand(baskets: list[set[int]]) -> None:
 
 
 def test_spread_of_lists(spark: SparkSession) -> None:
-    lists = spark.createDataFrame(
-        [("all/x", c, 1, "a", 1.0, "als") for c in ("1", "2")] + [("all/x", "1", 2, "b", 1.0, "als")], _LISTS
+    lists = frame_of_rows(
+        spark, [("all/x", c, 1, "a", 1.0, "als") for c in ("1", "2")] + [("all/x", "1", 2, "b", 1.0, "als")], _LISTS
     )
-    products = spark.createDataFrame(
-        [("a", 8.0), ("b", 1.0), ("c", 1.0), ("d", 1.0)], "product_id string, buyers double"
+    products = frame_of_rows(
+        spark, [("a", 8.0), ("b", 1.0), ("c", 1.0), ("d", 1.0)], "product_id string, buyers double"
     )
     row = to_spread(lists, products, customers=8).collect()[0]
     assert (row.coverage, row.popularity_share) == (0.5, pytest.approx(2 / 3))
@@ -205,15 +209,18 @@ def test_spread_of_lists(spark: SparkSession) -> None:
 def test_what_was_shown_often_does_not_count_more(spark: SparkSession) -> None:
     """The old policy showed the hit (propensity .8) more often than the miss (.2): naive overrates a list of both."""
     shown = [(f"a{n}", "ann", "a", DAY, 0.8) for n in range(8)] + [(f"b{n}", "ann", "b", DAY, 0.2) for n in range(2)]
-    exposures = spark.createDataFrame(
-        shown, "exposure_id string, customer_id string, product_id string, shown_at date, propensity double"
+    exposures = frame_of_rows(
+        spark, shown, "exposure_id string, customer_id string, product_id string, shown_at date, propensity double"
     )
-    purchases = spark.createDataFrame(
+    purchases = frame_of_rows(
+        spark,
         [("ann", "a", date(2024, 2, 2)), ("ann", "b", date(2024, 3, 30))],
         "customer_id string, product_id string, day date",
     )
-    lists = spark.createDataFrame(
-        [("all", "ann", 1, "a"), ("all", "ann", 2, "b")], "list string, customer_id string, rank int, product_id string"
+    lists = frame_of_rows(
+        spark,
+        [("all", "ann", 1, "a"), ("all", "ann", 2, "b")],
+        "list string, customer_id string, rank int, product_id string",
     )
     row = to_off_policy(exposures, purchases, lists, days=7).collect()[0]
     assert (row.matched, row.naive, row.snips) == (10, pytest.approx(0.8), pytest.approx(0.5))

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.errors import UsageError
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.recommend.blocks import pack_customers, pack_products
 from retail_spark.recommend.coldstart import to_default_list, with_strangers
 from retail_spark.recommend.evaluate import to_customer_metrics, to_means, to_truth
@@ -40,7 +41,7 @@ def lines(spark: SparkSession, *rows: tuple[object, ...]) -> DataFrame:
         (order, f"2024-01-{day:02d} 10:00:00", "s", product, customer, float(quantity), float(price))
         for order, day, product, customer, quantity, price in rows
     ]
-    return spark.createDataFrame(full, _SALES).withColumn("sold_at", F.to_timestamp("sold_at"))
+    return frame_of_rows(spark, full, _SALES).withColumn("sold_at", F.to_timestamp("sold_at"))
 
 
 def orders(frame: DataFrame) -> list[tuple[str, str, str, int, float]]:
@@ -102,20 +103,20 @@ def numbers(ids: DataFrame, known: DataFrame) -> dict[str, int]:
 
 def test_a_customer_keeps_its_number_and_new_ones_do_not_depend_on_the_order_of_arrival(spark: SparkSession) -> None:
     ids = spark.range(40).select(F.concat(F.lit("c"), "id").alias("id"))
-    none = spark.createDataFrame([], "id string, number int")
+    none = frame_of_rows(spark, [], "id string, number int")
     at_once = numbers(ids, none)
     first = numbers(ids.where("id < 'c3'").repartition(3), none)
-    stored = spark.createDataFrame(list(first.items()), "id string, number int")
+    stored = frame_of_rows(spark, list(first.items()), "id string, number int")
     later = numbers(ids, stored)
     assert {name: later[name] for name in first} == first
     assert later == at_once
 
 
 def test_ids_whose_hash_is_taken_are_counted_out_above_all_hashes(spark: SparkSession) -> None:
-    none = spark.createDataFrame([], "id string, number int")
-    ids = spark.createDataFrame([("ann",), ("bob",), ("cid",)], "id string")
+    none = frame_of_rows(spark, [], "id string, number int")
+    ids = frame_of_rows(spark, [("ann",), ("bob",), ("cid",)], "id string")
     taken = numbers(ids, none)["ann"]
-    known = spark.createDataFrame([("first", taken), ("second", 2**30)], "id string, number int")
+    known = frame_of_rows(spark, [("first", taken), ("second", 2**30)], "id string, number int")
     found = numbers(ids, known)
     assert (found["first"], found["second"], found["ann"]) == (taken, 2**30, 2**30 + 1)
     assert found["bob"] < 2**30
@@ -124,7 +125,7 @@ def test_ids_whose_hash_is_taken_are_counted_out_above_all_hashes(spark: SparkSe
 @pytest.mark.parametrize("confidence", ["counts", "log", "bm25"])
 def test_confidence_in_spark_is_that_of_the_served_model(spark: SparkSession, confidence: str) -> None:
     rows = [("ann", "milk", 2.0), ("ann", "tea", 0.5), ("bob", "milk", 1.0), ("cid", "rum", 4.0)]
-    history = spark.createDataFrame(rows, "customer_id string, product_id string, decayed double")
+    history = frame_of_rows(spark, rows, "customer_id string, product_id string, decayed double")
     found = {
         (r.customer_id, r.product_id): r.rating
         for r in history.transform(with_confidence, confidence=confidence).collect()
@@ -138,7 +139,7 @@ def test_confidence_in_spark_is_that_of_the_served_model(spark: SparkSession, co
 @pytest.mark.parametrize("feedback", ["implicit", "explicit"])
 def test_folding_in_equals_the_solution_of_als(spark: SparkSession, feedback: str) -> None:
     entries = [(c, p, 0.25 + (c * p) % 5) for c in range(14) for p in range(11) if (c + 2 * p) % 3]
-    history = spark.createDataFrame(entries, "customer_no int, product_no int, rating double")
+    history = frame_of_rows(spark, entries, "customer_no int, product_no int, rating double")
     recipe = JobSettings(rank=4, iterations=3, blocks=2, alpha=3.0, reg_param=0.2, feedback=feedback).recipe()
     factors = learn_factors(history, recipe=recipe, seed=1, checkpoint_interval=10)
     customers = {row.id: np.asarray(row.features) for row in factors.customers.collect()}
@@ -152,10 +153,11 @@ def test_folding_in_equals_the_solution_of_als(spark: SparkSession, feedback: st
 
 
 def test_metrics_by_hand(spark: SparkSession) -> None:
-    history = spark.createDataFrame(
-        [("ann", "a"), ("bob", "b"), ("ann", "c"), ("ann", "d")], "customer_id string, product_id string"
+    history = frame_of_rows(
+        spark, [("ann", "a"), ("bob", "b"), ("ann", "c"), ("ann", "d")], "customer_id string, product_id string"
     )
-    test = spark.createDataFrame(
+    test = frame_of_rows(
+        spark,
         [("ann", "a"), ("ann", "b"), ("ann", "unseen"), ("new", "a"), ("bob", "b")],
         "customer_id string, product_id string",
     )
@@ -165,7 +167,8 @@ def test_metrics_by_hand(spark: SparkSession) -> None:
         ("ann", "b"): True,
         ("bob", "b"): False,
     }
-    lists = spark.createDataFrame(
+    lists = frame_of_rows(
+        spark,
         [("x", "ann", 1, "c"), ("x", "ann", 2, "a"), ("x", "ann", 3, "b"), ("x", "bob", 1, "a")],
         "list string, customer_id string, rank int, product_id string",
     )
@@ -186,7 +189,7 @@ def test_intervals_are_paired(spark: SparkSession) -> None:
         for name, bonus in (("one", 0.1), ("other", 0.0))
     ]
     kinds = "list string, customer_id string, ndcg double, recall double, precision double, map double, hit_rate double"
-    means = to_means(spark.createDataFrame(rows, kinds).repartition(3), replicates=50, seed=1)
+    means = to_means(frame_of_rows(spark, rows, kinds).repartition(3), replicates=50, seed=1)
     found = means.difference("one", "other")
     assert means.customers == {"one": 60, "other": 60}
     assert (found.mean, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
@@ -197,8 +200,8 @@ def test_intervals_are_paired(spark: SparkSession) -> None:
 @pytest.mark.parametrize("blocks", [(1, 1), (3, 4)], ids=["one block", "many blocks"])
 def test_lists_equal_a_plain_sort_whatever_the_blocks(spark: SparkSession, blocks: tuple[int, int]) -> None:
     entries = [(c, f"c{c}", p, float(1 + (c * p) % 3), 1.0) for c in range(7) for p in range(c, 11, c + 1)]
-    history = spark.createDataFrame(
-        entries, "customer_no int, customer_id string, product_no int, orders double, decayed double"
+    history = frame_of_rows(
+        spark, entries, "customer_no int, customer_id string, product_no int, orders double, decayed double"
     )
     products = spark.range(11).select(
         F.col("id").cast("int").alias("product_no"),
@@ -230,14 +233,15 @@ def test_lists_equal_a_plain_sort_whatever_the_blocks(spark: SparkSession, block
 
 
 def test_customers_without_purchases_and_strangers_get_the_popular_list(spark: SparkSession) -> None:
-    products = spark.createDataFrame([("a", 0.1), ("b", 0.9), ("c", 0.1)], "product_id string, popular_recent double")
+    products = frame_of_rows(spark, [("a", 0.1), ("b", 0.9), ("c", 0.1)], "product_id string, popular_recent double")
     default = to_default_list(products, k=2)
-    lists = spark.createDataFrame(
+    lists = frame_of_rows(
+        spark,
         [("all", "ann", 1, "c", 1.0, "als")],
         "list string, customer_id string, rank int, product_id string, score double, strategy string",
     )
-    known = spark.createDataFrame(
-        [("ann", None, None), ("guest", None, None)], "customer_id string, home_store_id string, region string"
+    known = frame_of_rows(
+        spark, [("ann", None, None), ("guest", None, None)], "customer_id string, home_store_id string, region string"
     )
     rows = with_strangers(lists, known=known, default=default, names=("all", "discover")).collect()
     found = sorted((r["list"], r.customer_id, r["rank"], r.product_id) for r in rows)
@@ -253,7 +257,7 @@ def test_customers_without_purchases_and_strangers_get_the_popular_list(spark: S
 
 def test_factors_do_not_depend_on_how_the_history_is_partitioned(spark: SparkSession) -> None:
     entries = [(c, p, 1.0 + (c * p) % 3) for c in range(12) for p in range(9) if (c + p) % 3]
-    history = spark.createDataFrame(entries, "customer_no int, product_no int, rating double")
+    history = frame_of_rows(spark, entries, "customer_no int, product_no int, rating double")
     recipe = JobSettings(rank=3, iterations=3, blocks=2).recipe()
 
     def factors(partitions: int) -> dict[int, list[float]]:
@@ -272,7 +276,7 @@ def test_a_session_that_cannot_write_checkpoints_is_told_so(
     def refuse(self: DataFrame, eager: bool = True) -> DataFrame:
         raise PySparkException("Checkpoint directory has not been set in the SparkContext")
 
-    history = spark.createDataFrame([(0, 0, 1.0)], "customer_no int, product_no int, rating double")
+    history = frame_of_rows(spark, [(0, 0, 1.0)], "customer_no int, product_no int, rating double")
     monkeypatch.setattr(type(history), "checkpoint", refuse)
     with pytest.raises(UsageError, match="checkpoint folder"):
         learn_factors(history, recipe=JobSettings().recipe(), seed=1, checkpoint_interval=10)

@@ -9,6 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_spark.canonical import EVENTS
+from retail_spark.local_rows import frame_of_rows
 
 DAY = datetime(2024, 3, 5, tzinfo=UTC)
 _FILLED = {"event_type": "page_view", "source": "test", "row_hash": ""}
@@ -31,4 +32,4 @@ def event(visitor: str, when: str | datetime, number: int = 0, **more: Any) -> d
 def frame(spark: SparkSession, events: Iterable[Mapping[str, Any]]) -> DataFrame:
     """Events as a frame of silver.events."""
     rows = [tuple(one.get(name) for name in EVENTS.names) for one in events]
-    return spark.createDataFrame(rows, EVENTS.schema)
+    return frame_of_rows(spark, rows, EVENTS.schema)

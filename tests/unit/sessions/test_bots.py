@@ -3,6 +3,7 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.sessions.bots import Behaviour, is_robot_agent, with_bot
 
 _APPLE = "AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.1"
@@ -44,7 +45,7 @@ PLAIN = Behaviour(events=30, events_per_minute=20.0, dwell_micros=1_000_000, bre
 
 
 def test_robots_are_known_by_their_agent_and_people_are_not(spark: SparkSession) -> None:
-    agents = spark.createDataFrame([(a,) for a in (*ROBOTS, *PEOPLE, None)], "agent string")
+    agents = frame_of_rows(spark, [(a,) for a in (*ROBOTS, *PEOPLE, None)], "agent string")
     found = {row.agent for row in agents.where(is_robot_agent(F.col("agent"))).collect()}
     assert found == set(ROBOTS)
 
@@ -60,12 +61,13 @@ def test_behaviour_that_no_person_shows_flags_a_session_and_nothing_is_dropped(s
         ("wide", 120, 6000.0, 60_000_000, person, "breadth"),
         ("narrow", 119, 6000.0, 60_000_000, person, None),
     ]
-    sessions = spark.createDataFrame(
+    sessions = frame_of_rows(
+        spark,
         [row[:5] for row in rows],
         "session_id string, events bigint, duration_seconds double, longest_pause bigint, user_agent string",
     )
     pages = [("wide", f"p{i}", None) for i in range(60)] + [("wide", None, f"/{i}") for i in range(60)]
     pages += [("narrow", f"p{i % 99}", "/same") for i in range(119)]
-    cut = spark.createDataFrame(pages, "session_id string, product_id string, page_url string")
+    cut = frame_of_rows(spark, pages, "session_id string, product_id string, page_url string")
     found = {r.session_id: (r.bot_reason, r.is_bot) for r in with_bot(sessions, cut=cut, behaviour=PLAIN).collect()}
     assert found == {row[0]: (row[-1], row[-1] is not None) for row in rows}

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from pyspark.sql import SparkSession
 
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.sessions.channels import with_channel, with_history
 from retail_spark.sessions.contracts import CHANNELS
 from tests.unit.sessions.events import DAY
@@ -53,8 +54,8 @@ CASES: list[tuple[str | None, str | None, str | None, str | None, str]] = [
 
 def test_channels_follow_the_published_rules(spark: SparkSession) -> None:
     rows = [(number, *case[:4]) for number, case in enumerate(CASES)]
-    sessions = spark.createDataFrame(
-        rows, "n int, referrer string, utm_source string, utm_medium string, utm_campaign string"
+    sessions = frame_of_rows(
+        spark, rows, "n int, referrer string, utm_source string, utm_medium string, utm_campaign string"
     )
     found = [row.channel for row in with_channel(sessions).orderBy("n").collect()]
     assert {case: name for case, name in zip(CASES, found, strict=True) if name != case[-1]} == {}
@@ -64,7 +65,7 @@ def test_channels_follow_the_published_rules(spark: SparkSession) -> None:
 def test_the_last_other_channel_is_remembered_for_the_look_back(spark: SparkSession) -> None:
     days = [(0, "Direct"), (1, "Email"), (2, "Direct"), (11, "Direct"), (12, "Direct"), (13, "Display")]
     rows = [("ann", f"s{day:02d}", DAY + timedelta(days=day), name) for day, name in days]
-    sessions = spark.createDataFrame(rows, "visitor_id string, session_id string, started_at timestamp, channel string")
+    sessions = frame_of_rows(spark, rows, "visitor_id string, session_id string, started_at timestamp, channel string")
     found = with_history(sessions, look_back_days=10).orderBy("started_at").collect()
     assert [row.last_non_direct_channel for row in found] == [None, "Email", "Email", "Email", None, "Display"]
     assert [row.session_number for row in found] == [1, 2, 3, 4, 5, 6]

@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_spark.errors import UsageError
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.sessions.funnels import to_funnels, to_steps
 from retail_spark.sessions.settings import Funnel, Mode, Step
 from tests.unit.sessions.events import DAY, at, event, frame
@@ -29,8 +30,8 @@ def sessions_of(spark: SparkSession, told: dict[str, Sequence[tuple[int, str]]])
             moment = DAY + timedelta(minutes=minute)
             rows.append((session, number, event(session, moment, number, event_type=types)))
     named = frame(spark, [one for *_, one in rows])
-    numbers = spark.createDataFrame(
-        [(o["event_id"], s, n) for s, n, o in rows], "event_id string, session_id string, event_number bigint"
+    numbers = frame_of_rows(
+        spark, [(o["event_id"], s, n) for s, n, o in rows], "event_id string, session_id string, event_number bigint"
     )
     return named.join(numbers, on="event_id", how="inner")
 
@@ -115,7 +116,8 @@ def test_counts_by_day_leave_robots_out_and_name_every_step(spark: SparkSession)
         ("bot", "10:00:00", {"f": 3}, True),
         ("cat", "10:00:00", None, False),
     ]
-    made = spark.createDataFrame(
+    made = frame_of_rows(
+        spark,
         [(v, at(when), steps, bot) for v, when, steps, bot in rows],
         "visitor_id string, started_at timestamp, funnel_steps map<string,int>, is_bot boolean",
     )

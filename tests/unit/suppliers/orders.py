@@ -9,6 +9,7 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_spark.canonical import DELIVERIES
+from retail_spark.local_rows import frame_of_rows
 
 EPOCH = date(1970, 1, 1)
 
@@ -41,7 +42,7 @@ def order(number: int, *, promised: int, delivered: int | None, **more: Any) -> 
 def deliveries(spark: SparkSession, *rows: dict[str, Any]) -> DataFrame:
     """silver.deliveries of these lines."""
     full = [tuple(row.get(name) for name in DELIVERIES.names) for row in rows]
-    return spark.createDataFrame(full, DELIVERIES.schema)
+    return frame_of_rows(spark, full, DELIVERIES.schema)
 
 
 def many(shipments: int = 400, *, suppliers: int = 8, days: int = 700, seed: int = 5) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.suppliers.changes import to_changes, to_outcomes
 from retail_spark.suppliers.charts import Rule
 from retail_spark.suppliers.rates import with_lane
@@ -23,7 +24,7 @@ def outcomes(spark: SparkSession, *, suppliers: int, lanes: int, p: object, days
         for s in range(suppliers)
         for d in range(days)
     ]
-    return spark.createDataFrame(rows, _SCHEMA)
+    return frame_of_rows(spark, rows, _SCHEMA)
 
 
 def changes(frame: DataFrame) -> dict[str, dict[str, tuple[int, str]]]:

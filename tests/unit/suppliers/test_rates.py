@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.suppliers.concentration import to_concentration, with_spend_country
 from retail_spark.suppliers.rates import to_fill, to_lead_times, to_level_rates, to_otif, with_lane
 from retail_spark.suppliers.score import with_score
@@ -142,7 +143,7 @@ def plain_score(values: list[float], single: bool) -> float:
 def test_the_score_in_spark_is_the_plain_one_and_its_bands_rise(spark: SparkSession) -> None:
     rng = np.random.default_rng(4)
     rows = [(*map(float, rng.random(5) * [1, 20, 0.2, 1, 1]), bool(rng.integers(2))) for _ in range(200)]
-    frame = spark.createDataFrame(rows, ", ".join(f"{n} double" for n in _INPUTS) + ", is_single_source boolean")
+    frame = frame_of_rows(spark, rows, ", ".join(f"{n} double" for n in _INPUTS) + ", is_single_source boolean")
     s = JobSettings()
     found = frame.transform(
         with_score, reference=s.score_reference, bands=s.bands, cost_per_day_late=s.cost_per_day_late,

@@ -6,6 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.synthetic.chance import Chance, cuts_of, draw_of, label, one_of, shares_of
 from retail_spark.synthetic.lottery import to_slots
 
@@ -71,20 +72,20 @@ def test_picks_and_events_have_their_shares(draws: pd.DataFrame) -> None:
 
 def test_a_choice_falls_by_the_shares(spark: SparkSession) -> None:
     shares = shares_of(F.array(F.lit(1.0), F.lit(2.0), F.lit(1.0)))
-    points = spark.createDataFrame([(0.1,), (0.26,), (0.74,), (0.76,)], "u double")
+    points = frame_of_rows(spark, [(0.1,), (0.26,), (0.74,), (0.76,)], "u double")
     chosen = points.select("u", cuts_of(shares).alias("cuts")).select(draw_of(F.col("cuts"), F.col("u"), choices=3))
     assert [row[0] for row in chosen.collect()] == [0, 1, 1, 2]
 
 
 def test_labels_pad_and_never_cut(spark: SparkSession) -> None:
-    numbers = spark.createDataFrame([(7,), (123456,)], "n bigint")
+    numbers = frame_of_rows(spark, [(7,), (123456,)], "n bigint")
     made = numbers.select(label("P", F.col("n"), 4), one_of(("a", None), F.col("n") % 2)).collect()
     assert [tuple(row) for row in made] == [("P0007", None), ("P123456", "a")]
 
 
 def test_slots_of_a_lottery_are_all_held_in_proportion_to_weight(spark: SparkSession) -> None:
-    weighed = spark.createDataFrame(
-        [("a", 1, 10), ("a", 2, 30), ("a", 3, 60), ("b", 4, 5)], "town string, person int, weight bigint"
+    weighed = frame_of_rows(
+        spark, [("a", 1, 10), ("a", 2, 30), ("a", 3, 60), ("b", 4, 5)], "town string, person int, weight bigint"
     )
     held = weighed.transform(to_slots, by=["town"], holder="person", slots=20).toPandas()
     assert sorted(held.query("town == 'a'")["slot"]) == list(range(20))

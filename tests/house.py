@@ -1,0 +1,68 @@
+"""A lake on which every job of the demo has run once, for all laws that look at whole runs.
+
+CI makes it by the command (`make demo CONFIG=tests/quick.yml`) and names it in RETAIL_SPARK_TEST_LAKE; without that
+name the same jobs run here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from retail_spark.demo import conf_folder
+from retail_spark.domains import JOBS, entry
+from retail_spark.lake.content import content_hash
+from retail_spark.lake.journal import read_rows
+from retail_spark.lake.query import tables
+from retail_spark.lake.store import Lake
+from retail_spark.layers import resolve
+from retail_spark.lifecycle import run_job
+from retail_spark.ops import FINISHED, JOB_RUNS
+from retail_spark.progress import Progress
+from retail_spark.run import Result
+from retail_spark.settings import Settings
+
+REPO = Path(__file__).parents[1]
+CONFIG = (conf_folder() / "sources" / "synthetic.yml", REPO / "tests" / "quick.yml")
+GIVEN = "RETAIL_SPARK_TEST_LAKE"
+COMPUTED = ("raw", "truth", "silver", "gold", "ids")
+_APART = ("synthetic", "ingest", "maintain")
+DOMAINS = [name for name, job in JOBS.items() if name not in _APART and not job.on_demand]
+ORDER = ["synthetic", "ingest", *DOMAINS]
+
+
+def house_settings(root: Path | str, *sets: str) -> Settings:
+    """Settings of the demo on that lake, without its pages."""
+    return resolve(files=list(CONFIG), sets=[f"lake.root={root}", "quality.data_docs=false", *sets])
+
+
+class House:
+    """The lake, and the result of each job's first run."""
+
+    def __init__(self, spark: SparkSession, scratch: Path) -> None:
+        given = os.environ.get(GIVEN)
+        self.spark = spark
+        self.settings = house_settings(given or scratch / "lake")
+        self.lake = Lake.open(spark, self.settings.lake)
+        if not given:
+            for name in ORDER:
+                self.run(name)
+        self.first = {name: self._first_of(name) for name in ORDER}
+
+    def _first_of(self, name: str) -> Result:
+        attempts = read_rows(self.lake, JOB_RUNS, where={"job": name}, newest_by="finished_at")
+        finished = [row for row in attempts if row["status"] in FINISHED]
+        assert finished, f"{name} has not run on {self.lake.root}"
+        return Result(**json.loads(finished[-1]["result"]))
+
+    def run(self, name: str, *, force: bool = False) -> Result:
+        quiet = Progress(name, quiet=True)
+        return run_job(entry(name).job(), self.settings, spark=self.spark, force=force, progress=quiet)
+
+    def hashes(self) -> dict[str, str]:
+        """Content of every table that a job computed."""
+        found = [table for table in tables(self.lake) if table.parts[0] in COMPUTED]
+        return {str(table): content_hash(self.lake.read(table)) for table in found}
