@@ -129,7 +129,7 @@ def _table(
         uses = uses_of(spec, raw, joined)
         bad = to_quarantine(table, raw=raw, uses=uses, contract=where, run_id=run.id)
         quarantine = run.stage(where.table.parts[-1], bad)
-    counts = counts_of(table, quarantine)
+    counts = counts_of(run.lake, table, quarantine)
     batch = run.batch.id if isinstance(run.batch, MicroBatch) else None
     if batch is None or batch != settings.accept_batch:
         check_share(counts, quarantine, limit=settings.max_quarantined_share, batch=batch)

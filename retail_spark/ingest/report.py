@@ -15,6 +15,7 @@ from retail_spark.ingest.judging import FILTERED, RAW, RULE, Uses
 from retail_spark.ingest.reading import FILE, H1, H2, Raw, quoted
 from retail_spark.ingest.settling import COLLAPSED, CONFLICT, EXACT, HELD, ID, KIND, QUARANTINED, Table
 from retail_spark.lake.contracts import Contract
+from retail_spark.lake.store import Lake
 
 _SHOWN_CHARACTERS = 300
 
@@ -48,7 +49,7 @@ class Counts:
         return found | {f"{self.table}.quarantined.{rule}": float(n) for rule, n in sorted(self.by_rule.items())}
 
 
-def counts_of(table: Table, quarantine: DataFrame) -> Counts:
+def counts_of(lake: Lake, table: Table, quarantine: DataFrame) -> Counts:
     """Counts on the staged rows, each from the frame that is written, never from a writer's metrics.
 
     Raises ContractError when rows in = kept + quarantined + exact duplicates + filtered + collapsed does not hold.
@@ -69,7 +70,7 @@ def counts_of(table: Table, quarantine: DataFrame) -> Counts:
         rows_in=sum(judged.values()),
         superseded=superseded,
     )
-    in_quarantine = quarantine.count() if counts.quarantined or superseded else 0
+    in_quarantine = lake.staged_rows(quarantine)
     found = counts.kept + in_quarantine - superseded + counts.exact_duplicates + counts.filtered + counts.collapsed
     if found != counts.rows_in or in_quarantine - superseded != counts.quarantined:
         raise ContractError(

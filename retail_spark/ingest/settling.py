@@ -165,7 +165,7 @@ def _within(run: Run, table: Table) -> Table:
     hashes = table.good.select(table.key_hash.alias("_rs_kh"))
     repeated = run.stage(f"{table.name}_repeated", hashes.groupBy("_rs_kh").count().where("count > 1").select("_rs_kh"))
     table = replace(table, repeated=repeated)
-    if repeated.isEmpty():
+    if not run.lake.staged_rows(repeated):
         return table
     good = table.good.withColumn("_rs_kh", table.key_hash).join(repeated, "_rs_kh", "left_semi")
     group = [F.col(k) for k in (*keys, *([H2] if table.is_hashed else []))]
@@ -227,7 +227,7 @@ def _met(table: Table, stored: DataFrame) -> DataFrame:
 def _with_losers(run: Run, table: Table, more: DataFrame, step: str) -> Table:
     """The table with further losers, staged. Nothing is joined later when there are none."""
     staged = run.stage(f"{table.name}_losers_{step}", more)
-    if staged.isEmpty():
+    if not run.lake.staged_rows(staged):
         return table
     losers = staged if table.losers is None else table.losers.unionByName(staged)
     return replace(table, losers=losers)

@@ -71,7 +71,9 @@ def _upsert(lake: Lake, write: Write, run_id: str) -> None:
         # nothing to match and nothing to delete yet: a MERGE would cost several times the append
         _append(lake, contract.table, source.drop(_DELETE), run_id, {})
         return
-    deletes = write.delete is not None and not write.delete.isEmpty()
+    deletes = write.delete is not None and (
+        lake.staged_rows(write.delete) > 0 if write.is_checked else not write.delete.isEmpty()
+    )
     if write.delete is not None and deletes:
         keys = write.delete.select(*contract.key).distinct().join(source, list(contract.key), how="left_anti")
         source = source.unionByName(keys.withColumn(_DELETE, F.lit(True)), allowMissingColumns=True)
@@ -96,6 +98,13 @@ def _upsert(lake: Lake, write: Write, run_id: str) -> None:
             ).collect()
     finally:
         lake.spark.catalog.dropTempView(view)
+
+
+def _deletes(lake: Lake, write: Write) -> bool:
+    """Whether the write takes any key away. What a run has checked it has staged: the stage knows its rows."""
+    if write.delete is None:
+        return False
+    return lake.staged_rows(write.delete) > 0 if write.is_checked else not write.delete.isEmpty()
 
 
 def _bounds(write: Write) -> list[str]:

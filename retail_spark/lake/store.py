@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+from pyarrow.parquet import read_metadata
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -202,6 +205,12 @@ class Lake:
         frame.write.mode("overwrite").option("compression", "lz4").parquet(path)
         return self.spark.read.schema(frame.schema).parquet(path)
 
+    def staged_rows(self, stage: DataFrame) -> int:
+        """Rows of a frame as `stage` returned it, from the footers of its files where they are on this machine."""
+        if not self.has_local_logs:
+            return stage.count()
+        return sum(read_metadata(local_path(file)).num_rows for file in stage.inputFiles())
+
     def drop_stages(self, run_id: str) -> None:
         """Removes what `stage` stored for a run."""
         if self.catalog:
@@ -218,6 +227,11 @@ class Lake:
     def with_session(self, spark: SparkSession) -> Lake:
         """The same lake through another session."""
         return replace(self, session=spark)
+
+
+def local_path(address: str) -> str:
+    """The path of a local file that Spark names by its address."""
+    return url2pathname(urlsplit(address).path)
 
 
 def text_literal(text: str) -> str:

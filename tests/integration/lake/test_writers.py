@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -35,16 +36,28 @@ DAYS = snapshot("gold.days", grain="One row per id.", key=("id",), columns=(Colu
 
 @pytest.fixture
 def lake(spark: SparkSession, tmp_path: Path) -> Lake:
-    """A path lake: what says nothing of catalogs is tried there alone."""
     return Lake.open(spark, LakeSettings(root=str(tmp_path / "lake"), keep_as_of=2))
 
 
-@pytest.fixture(params=["path", "catalog"])
-def any_lake(request: pytest.FixtureRequest, spark: SparkSession, lake: Lake, tmp_path: Path) -> Lake:
-    """The laws of the writers hold on a path lake and on a catalog lake (the session's own catalog)."""
-    if request.param == "path":
-        return lake
-    for table in ("gold.rows", "gold.days", "gold.toy_moments"):
+@pytest.fixture(scope="module")
+def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake with two rows, written by run `one`."""
+    made = Lake.open(spark, LakeSettings(root=str(tmp_path_factory.mktemp("world") / "lake"), keep_as_of=2))
+    carry_out(made, append_once(ROWS, rows(made, ("a", 2.0), ("b", None))), run_id="one")
+    return made
+
+
+@pytest.fixture
+def filled(world: Lake, tmp_path: Path) -> Lake:
+    """A copy of it, as a folder."""
+    root = shutil.copytree(world.root, tmp_path / "filled")
+    return Lake.open(world.spark, LakeSettings(root=str(root), keep_as_of=2))
+
+
+@pytest.fixture
+def catalog_lake(spark: SparkSession, tmp_path: Path) -> Lake:
+    """A catalog lake in the session's own catalog."""
+    for table in ("gold.rows", "gold.days"):
         spark.sql(f"DROP TABLE IF EXISTS spark_catalog.{table}")
     return Lake.open(spark, LakeSettings(root=str(tmp_path / "lake"), catalog="spark_catalog", keep_as_of=2))
 
@@ -59,130 +72,143 @@ def content(lake: Lake) -> dict[str, float | None]:
     return {row["id"]: row["value"] for row in lake.read(ROWS.table).collect()}
 
 
-def test_upsert_inserts_updates_and_deletes_in_one_commit(any_lake: Lake) -> None:
-    carry_out(any_lake, upsert(ROWS, rows(any_lake, ("a", 2.0), ("b", 4.0), ("c", None))), run_id="one")
-    gone = frame_of_rows(any_lake.spark, [("c",), ("unknown",), ("a",)], "id string")
-    commit = carry_out(any_lake, upsert(ROWS, rows(any_lake, ("a", 6.0), ("d", 8.0)), delete=gone), run_id="two")
-    assert content(any_lake) == {"a": 6.0, "b": 4.0, "d": 8.0}
-    history = any_lake.history(ROWS.table).where(F.col("version") == commit.version).collect()
+def check_upsert(lake: Lake) -> None:
+    """From (a 2, b NULL): one commit updates, inserts and deletes, and is signed."""
+    gone = frame_of_rows(lake.spark, [("b",), ("unknown",), ("a",)], "id string")
+    commit = carry_out(lake, upsert(ROWS, rows(lake, ("a", 6.0), ("d", 8.0)), delete=gone), run_id="two")
+    assert content(lake) == {"a": 6.0, "d": 8.0}
+    history = lake.history(ROWS.table).where(F.col("version") == commit.version).collect()
     assert history[0]["userMetadata"] == "two"
 
 
-def test_upsert_of_the_same_rows_changes_no_row(lake: Lake) -> None:
-    for run_id in ("one", "two"):
-        carry_out(lake, upsert(ROWS, rows(lake, ("a", 2.0), ("b", None))), run_id=run_id)
-    assert content(lake) == {"a": 2.0, "b": None}
-    merge = lake.history(ROWS.table).orderBy(F.desc("version")).limit(1).collect()[0]["operationMetrics"]
-    assert merge["numTargetRowsUpdated"] == "0"
+def check_append_is_made_again(lake: Lake) -> None:
+    """A run adds once, unless what it added was taken back or away. Ends with the row c of run `three`."""
+    for _ in range(2):
+        carry_out(lake, append_once(ROWS, rows(lake, ("c", 2.0))), run_id="three")
+    assert content(lake)["c"] == 2.0
+    assert lake.read(ROWS.table).where("id = 'c'").count() == 1
+    newest = next(lake.commits(ROWS.table)).version
+    lake.spark.sql(f"RESTORE TABLE {lake.ref(ROWS.table)} TO VERSION AS OF {newest - 1}").collect()
+    assert "c" not in content(lake)
+    carry_out(lake, append_once(ROWS, rows(lake, ("c", 2.0))), run_id="three")
+    lake.spark.sql(f"DELETE FROM {lake.ref(ROWS.table)} WHERE id = 'c'").collect()
+    for _ in range(2):
+        carry_out(lake, append_once(ROWS, rows(lake, ("c", 2.0))), run_id="three")
+    assert lake.read(ROWS.table).where("id = 'c'").count() == 1
 
 
-def test_a_repeated_key_is_refused_with_an_example_and_nothing_is_written(lake: Lake) -> None:
-    carry_out(lake, upsert(ROWS, rows(lake, ("a", 2.0))), run_id="one")
-    with pytest.raises(ContractError, match=r"id=b \(2 times\)"):
-        carry_out(lake, upsert(ROWS, rows(lake, ("b", 2.0), ("b", 4.0))), run_id="two")
-    assert content(lake) == {"a": 2.0}
+def check_slices(lake: Lake) -> None:
+    """A slice is replaced alone, a row outside it is refused, and only keep_as_of dates are kept."""
 
+    def write(day: int, *ids: str, of: int | None = None) -> None:
+        frame = frame_of_rows(lake.spark, [(date(2024, 1, of or day), i, "r", None) for i in ids], DAYS.schema)
+        carry_out(lake, replace_slice(DAYS, frame, as_of=date(2024, 1, day)), run_id=f"day {day}")
 
-def test_replace_slice_touches_only_its_slice(any_lake: Lake) -> None:
-    def write(day: int, *ids: str) -> None:
-        frame = frame_of_rows(any_lake.spark, [(date(2024, 1, day), i, "r", None) for i in ids], DAYS.schema)
-        carry_out(any_lake, replace_slice(DAYS, frame, as_of=date(2024, 1, day)), run_id=f"day {day}")
+    def days() -> set[tuple[int, str]]:
+        return {(row["as_of"].day, row["id"]) for row in lake.read(DAYS.table).collect()}
 
+    with pytest.raises(Exception, match="outside the slice"):
+        write(1, "a", of=2)
+    assert days() == set()
     write(1, "a", "b")
     write(2, "c")
     write(1, "d")
-    found = {(row["as_of"].day, row["id"]) for row in any_lake.read(DAYS.table).collect()}
-    assert found == {(1, "d"), (2, "c")}
-    write(3, "e")
-    assert {row["as_of"].day for row in any_lake.read(DAYS.table).collect()} == {2, 3}, "only keep_as_of dates are kept"
-
-
-def test_a_row_outside_the_slice_is_refused(lake: Lake) -> None:
-    outside, inside = (frame_of_rows(lake.spark, [(date(2024, 1, d), "a", "r", None)], DAYS.schema) for d in (2, 1))
-    with pytest.raises(Exception, match="outside the slice"):
-        carry_out(lake, replace_slice(DAYS, outside, as_of=date(2024, 1, 1)), run_id="one")
-    assert lake.read(DAYS.table).count() == 0
-    carry_out(lake, replace_slice(DAYS, inside, as_of=date(2024, 1, 1)), run_id="one")
+    assert days() == {(1, "d"), (2, "c")}
     with pytest.raises(Exception, match="DELTA_REPLACE_WHERE_MISMATCH"):
-        carry_out(lake, replace_slice(DAYS, outside, as_of=date(2024, 1, 1)), run_id="two")
-    assert lake.read(DAYS.table).count() == 1
+        write(1, "a", of=2)
+    assert days() == {(1, "d"), (2, "c")}
+    write(3, "e")
+    assert days() == {(2, "c"), (3, "e")}
 
 
-def test_append_once_adds_once_a_run(any_lake: Lake) -> None:
-    for _ in range(2):
-        carry_out(any_lake, append_once(ROWS, rows(any_lake, ("a", 2.0))), run_id="one")
-    assert any_lake.read(ROWS.table).count() == 1
-    carry_out(any_lake, append_once(ROWS, rows(any_lake, ("b", 2.0))), run_id="two")
-    assert any_lake.read(ROWS.table).count() == 2
+def check_pin(lake: Lake) -> None:
+    """A commit that changes no row moves no pin."""
+    before = lake.pin(ROWS.table)
+    lake.spark.sql(f"ALTER TABLE {lake.ref(ROWS.table)} SET TBLPROPERTIES ('note' = 'nothing changed')").collect()
+    after = lake.pin(ROWS.table)
+    assert after.version == before.version == before.read_version
+    assert after.read_version == (before.read_version or 0) + 1
+    assert after.table_id == before.table_id
 
 
-def test_append_after_restore_or_delete_is_made_again(any_lake: Lake) -> None:
-    any_lake.ensure(ROWS)
-    carry_out(any_lake, append_once(ROWS, rows(any_lake, ("a", 2.0))), run_id="one")
-    any_lake.spark.sql(f"RESTORE TABLE {any_lake.ref(ROWS.table)} TO VERSION AS OF 0").collect()
-    assert any_lake.read(ROWS.table).count() == 0
-    carry_out(any_lake, append_once(ROWS, rows(any_lake, ("a", 2.0))), run_id="one")
-    assert content(any_lake) == {"a": 2.0}
-    any_lake.spark.sql(f"DELETE FROM {any_lake.ref(ROWS.table)} WHERE id = 'a'").collect()
-    carry_out(any_lake, append_once(ROWS, rows(any_lake, ("a", 2.0))), run_id="one")
-    assert content(any_lake) == {"a": 2.0}
-
-
-def test_the_table_itself_refuses_what_breaks_a_check(lake: Lake) -> None:
-    lake.ensure(ROWS)
-    for value in (-2.0, 3.0, float("nan"), float("inf")):
-        with pytest.raises(Exception, match="DELTA_VIOLATE_CONSTRAINT"):
-            carry_out(lake, append_once(ROWS, rows(lake, ("a", value))), run_id="one")
-    assert lake.read(ROWS.table).count() == 0
-
-
-def test_the_table_itself_refuses_null_where_the_contract_does(lake: Lake) -> None:
-    lake.ensure(ROWS)
-    broken = rows(lake, ("a", 2.0)).withColumn("id", F.lit(None).cast("string"))
-    with pytest.raises(Exception, match=r"(?i)not.null"):
-        carry_out(lake, append_once(ROWS, broken), run_id="one")
-    assert lake.read(ROWS.table).count() == 0
-
-
-def test_comments_and_clustering_are_on_the_table(any_lake: Lake) -> None:
-    any_lake.ensure(ROWS)
-    described = {
-        r["col_name"]: r["comment"] for r in any_lake.spark.sql(f"DESCRIBE TABLE {any_lake.ref(ROWS.table)}").collect()
-    }
+def check_description(lake: Lake) -> None:
+    ref = lake.ref(ROWS.table)
+    described = {r["col_name"]: r["comment"] for r in lake.spark.sql(f"DESCRIBE TABLE {ref}").collect()}
     assert described["id"] == "Identifies the row."
-    detail = any_lake.spark.sql(f"DESCRIBE DETAIL {any_lake.ref(ROWS.table)}").collect()[0]
+    detail = lake.spark.sql(f"DESCRIBE DETAIL {ref}").collect()[0]
     assert detail["description"] == ROWS.grain
     assert detail["clusteringColumns"] == ["id"]
     assert detail["properties"]["delta.constraints.even"] == "value IS NULL OR value % 2 = 0"
 
 
-def test_a_pin_ignores_commits_that_change_no_row(any_lake: Lake) -> None:
-    assert any_lake.pin(ROWS.table).version is None
-    for i in range(3):
-        carry_out(any_lake, append_once(ROWS, rows(any_lake, (str(i), 2.0))), run_id=str(i))
-    before = any_lake.pin(ROWS.table)
-    any_lake.spark.sql(f"OPTIMIZE {any_lake.ref(ROWS.table)}").collect()
-    after = any_lake.pin(ROWS.table)
-    assert after.version == before.version == 3
-    assert after.read_version == 4
-    assert after.table_id == before.table_id
+def test_upsert_inserts_updates_and_deletes_in_one_commit(filled: Lake) -> None:
+    check_upsert(filled)
 
 
-def test_a_version_is_read_as_it_was(lake: Lake) -> None:
-    carry_out(lake, upsert(ROWS, rows(lake, ("a", 2.0))), run_id="one")
-    pinned = lake.pin(ROWS.table).version
-    carry_out(lake, upsert(ROWS, rows(lake, ("a", 4.0))), run_id="two")
-    assert [row["value"] for row in lake.read(ROWS.table, version=pinned).collect()] == [2.0]
+def test_replace_slice_touches_only_its_slice(lake: Lake) -> None:
+    check_slices(lake)
 
 
-def test_a_column_that_the_contract_gained_is_added(lake: Lake) -> None:
-    carry_out(lake, upsert(ROWS, rows(lake, ("a", 2.0))), run_id="one")
+def test_append_once_adds_once_a_run_and_again_after_restore_or_delete(filled: Lake) -> None:
+    check_append_is_made_again(filled)
+
+
+def test_a_pin_ignores_commits_that_change_no_row(filled: Lake) -> None:
+    assert filled.pin(DAYS.table).version is None
+    check_pin(filled)
+
+
+def test_comments_and_clustering_are_on_the_table(world: Lake) -> None:
+    check_description(world)
+
+
+def test_a_catalog_lake_keeps_the_same_laws(catalog_lake: Lake) -> None:
+    assert catalog_lake.pin(ROWS.table).version is None
+    carry_out(catalog_lake, append_once(ROWS, rows(catalog_lake, ("a", 2.0), ("b", None))), run_id="one")
+    check_description(catalog_lake)
+    check_pin(catalog_lake)
+    check_upsert(catalog_lake)
+    check_append_is_made_again(catalog_lake)
+    check_slices(catalog_lake)
+
+
+def test_upsert_of_the_same_rows_changes_no_row(filled: Lake) -> None:
+    carry_out(filled, upsert(ROWS, rows(filled, ("a", 2.0), ("b", None))), run_id="two")
+    assert content(filled) == {"a": 2.0, "b": None}
+    merge = filled.history(ROWS.table).orderBy(F.desc("version")).limit(1).collect()[0]["operationMetrics"]
+    assert merge["numTargetRowsUpdated"] == "0"
+
+
+def test_a_repeated_key_is_refused_with_an_example_and_nothing_is_written(filled: Lake) -> None:
+    with pytest.raises(ContractError, match=r"id=c \(2 times\)"):
+        carry_out(filled, upsert(ROWS, rows(filled, ("c", 2.0), ("c", 4.0))), run_id="two")
+    assert content(filled) == {"a": 2.0, "b": None}
+
+
+def test_the_table_itself_refuses_what_breaks_a_check_or_is_null(filled: Lake) -> None:
+    for value in (-2.0, 3.0, float("nan"), float("inf")):
+        with pytest.raises(Exception, match="DELTA_VIOLATE_CONSTRAINT"):
+            carry_out(filled, append_once(ROWS, rows(filled, ("c", value))), run_id="two")
+    broken = rows(filled, ("c", 2.0)).withColumn("id", F.lit(None).cast("string"))
+    with pytest.raises(Exception, match=r"(?i)not.null"):
+        carry_out(filled, append_once(ROWS, broken), run_id="two")
+    assert content(filled) == {"a": 2.0, "b": None}
+
+
+def test_a_version_is_read_as_it_was(filled: Lake) -> None:
+    pinned = filled.pin(ROWS.table).version
+    carry_out(filled, upsert(ROWS, rows(filled, ("a", 4.0))), run_id="two")
+    old = {row["id"]: row["value"] for row in filled.read(ROWS.table, version=pinned).collect()}
+    assert old == {"a": 2.0, "b": None}
+
+
+def test_a_column_that_the_contract_gained_is_added(filled: Lake) -> None:
     wider = Contract("gold.rows", ROWS.grain, ROWS.key, (*ROWS.columns, Column("day", DATE, "A day.", nullable=True)))
-    lake.ensure(wider)
-    assert lake.read(ROWS.table).columns == ["id", "value", "tags", "day"]
+    filled.ensure(wider)
+    assert filled.read(ROWS.table).columns == ["id", "value", "tags", "day"]
     other_type = Contract("gold.rows", ROWS.grain, ROWS.key, (ROWS.columns[0], Column("value", STRING, "A value.")))
     with pytest.raises(ContractError, match=r"gold.rows.value is double"):
-        lake.ensure(other_type)
+        filled.ensure(other_type)
 
 
 def test_a_table_that_is_not_there_is_named(lake: Lake) -> None:

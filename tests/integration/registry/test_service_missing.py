@@ -131,6 +131,7 @@ with registry.connection.talking() as client:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_open_a_fresh_store_at_once(tmp_path):
     root = tmp_path / "lake"
     both = [
@@ -146,6 +147,7 @@ def test_two_processes_open_a_fresh_store_at_once(tmp_path):
     assert [p.name for p in (root / "_mlflow").iterdir()] == ["mlflow.db"]
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_making_the_store_leaves_nothing_half_made(tmp_path):
     root = tmp_path / "lake"
     process = subprocess.Popen([sys.executable, "-c", OPEN, str(root)], stdout=subprocess.DEVNULL)

@@ -181,6 +181,7 @@ print(model.predict(pd.DataFrame({"x": [10.0]}))["y"].tolist())
 """
 
 
+@pytest.mark.slow
 def test_another_process_without_java_predicts_with_only_the_tracking_uri(registry, candidate, a_run, job, tmp_path):
     registry.promote(job, recorded(registry, candidate, a_run("run-1"), slope=7.0).version)
     left_out = ("MLFLOW", "JAVA", "SPARK", "PATH")

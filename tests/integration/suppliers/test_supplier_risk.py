@@ -118,6 +118,7 @@ def test_a_column_that_decides_the_label_is_refused_by_name(lake: Lake) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_too_few_lines_are_scored_by_the_shrunk_rate(lake: Lake) -> None:
     put(
         lake,
