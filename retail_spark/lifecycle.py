@@ -26,6 +26,7 @@ from retail_spark.lake.leases import Lease, hold
 from retail_spark.lake.query import with_latest
 from retail_spark.lake.store import Lake, Pin
 from retail_spark.lake.writers import Write
+from retail_spark.last_date import last_date
 from retail_spark.ops import AttemptRow, History, Output, record
 from retail_spark.progress import Progress
 from retail_spark.quality.checks import check
@@ -181,10 +182,18 @@ class Life:
         before = self.history.last_finished()
         # a table seldom goes back in time: files without rows since the last run's date need not be read
         recent = frame.where(F.expr(dated_by) >= F.lit(before.as_of)) if before and before.as_of else frame
-        for rows in (recent, frame):
-            last = rows.agg(F.to_date(F.max(F.expr(dated_by))).alias("last")).collect()[0]["last"]
+        known = before.as_of if recent is not frame and before else None
+        for rows, earlier in ((recent, known), (frame, None)):
+            last = last_date(
+                rows,
+                dated_by=dated_by,
+                before=earlier,
+                name=driving.name,
+                key=driving.key,
+                max_gap_days=self.settings.run.max_gap_days,
+            )
             if last is not None:
-                return date.fromisoformat(str(last))
+                return last
         raise InputError(f"{driving.name} is empty in {self.lake.where}.", fix="ingest some rows first")
 
     def _run_id(self, pins: Mapping[str, Pin], sources: Sequence[SourcePin], as_of: date | None) -> str:

@@ -90,6 +90,12 @@ class RunSettings(Section):
     """What every run shares."""
 
     seed: int = setting(42, "seed of everything random", ge=0)
+    max_gap_days: int = setting(
+        60,
+        "a last date that lies further beyond the one before it is refused: it is a slip that would move the run",
+        unit="days",
+        ge=1,
+    )
     max_failed_share: float = setting(
         0.05, "share of rows with a status other than ok above which a run fails", unit="share 0..1", ge=0, le=1
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from retail_spark.forecast.settling import (
     priors_of,
     tried_rows,
 )
+from retail_spark.sums import exact_sum
 
 _FEWEST_LESSONS = 50
 _FEWEST_ERRORS = 50
@@ -127,7 +127,9 @@ def missed_by(rows: DataFrame, *, booster: Booster, cuts: tuple[int, int], frame
 
     between = rows.where((F.col("target") >= cuts[0]) & (F.col("target") < cuts[1])).select("x", "ratio")
     sums = mapped(between, add_up, _schema([], numbers=("sold", "foretold")))
-    row = sums.agg(_exact(F.col("sold")).alias("sold"), _exact(F.col("foretold")).alias("foretold")).collect()[0]
+    row = sums.agg(
+        exact_sum(F.col("sold"), scale=10).alias("sold"), exact_sum(F.col("foretold"), scale=10).alias("foretold")
+    ).collect()[0]
     return float(row["sold"] or 0.0), float(row["foretold"] or 0.0)
 
 
@@ -144,14 +146,9 @@ def to_priors(tried: DataFrame, *, frame: Frame) -> dict[str, Prior]:
     """Span -> class -> candidate -> mean log score; a few dozen numbers."""
     sums = mapped(tried, lambda batch: prior_sums(batch, frame), _SUMS)
     totals = sums.groupBy("span", "demand_class", "model").agg(
-        _exact(F.col("total")).alias("total"), F.sum("series").alias("series")
+        exact_sum(F.col("total"), scale=10).alias("total"), F.sum("series").alias("series")
     )
     return priors_of(totals.toPandas().sort_values(["span", "demand_class", "model"]))  # one row a class and candidate
-
-
-def _exact(value: Any) -> Any:
-    """A sum that does not depend on the order of its parts."""
-    return F.sum(value.cast("decimal(38,10)")).cast("double")
 
 
 def to_chosen(tried: DataFrame, *, frame: Frame, priors: Mapping[str, Prior]) -> DataFrame:

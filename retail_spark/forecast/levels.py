@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.forecast.contracts import QUANTILES
 from retail_spark.forecast.settling import SHARES
+from retail_spark.sums import exact_sum
 
 
 def with_members(rows: DataFrame, *, levels: Sequence[str]) -> DataFrame:
@@ -39,14 +40,14 @@ def to_levels(forecasts: DataFrame, chosen: DataFrame, *, levels: Sequence[str],
 
 def fine_sum(name: str) -> Column:
     """A sum that no order of its parts changes, fine enough for levels to add up to 1e-6."""
-    return F.sum(F.col(name).cast("decimal(38,14)")).cast("double")
+    return exact_sum(F.col(name), scale=14)
 
 
 def to_level_errors(chosen: DataFrame, *, levels: Sequence[str]) -> DataFrame:
     """One row per level: wape of its members' sums in the held-out window, of all that is known there."""
     sums = _sums(chosen, "actual", "mean_early", levels=levels)
     error = F.abs(F.col("actual") - F.col("foretold"))
-    return sums.groupBy("level").agg((F.sum(error) / F.sum("actual")).alias("wape"))
+    return sums.groupBy("level").agg((exact_sum(error, scale=10) / exact_sum(F.col("actual"), scale=10)).alias("wape"))
 
 
 def to_spread(chosen: DataFrame, *, levels: Sequence[str]) -> DataFrame:

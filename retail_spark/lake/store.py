@@ -182,6 +182,9 @@ class Lake:
                     f"its contract says {column.type.simpleString()}.",
                     fix="use another lake.root, or rebuild the table",
                 )
+        relaxed = [c for c in contract.columns if c.nullable and c.name in there and not there[c.name].nullable]
+        if relaxed:
+            self._relax(contract, {column.name for column in relaxed})
         new = [column for column in contract.columns if column.name not in there]
         if any(not column.nullable for column in new):
             raise ContractError(
@@ -193,6 +196,16 @@ class Lake:
                 f"{TableName.of(c.name).quoted} {c.type.simpleString()} COMMENT {text_literal(c.comment)}" for c in new
             )
             self.spark.sql(f"ALTER TABLE {self.ref(contract.table)} ADD COLUMNS ({added})")
+
+    def _relax(self, contract: Contract, names: set[str]) -> None:
+        """Lets columns be NULL that an older contract had as NOT NULL; their CHECK rules change with them."""
+        ref = self.ref(contract.table)
+        for column in (column for column in contract.columns if column.name in names):
+            self.spark.sql(f"ALTER TABLE {ref} ALTER COLUMN {TableName.of(column.name).quoted} DROP NOT NULL")
+            for rule, condition in column.conditions.items():
+                name = TableName.of(rule).quoted
+                self.spark.sql(f"ALTER TABLE {ref} DROP CONSTRAINT IF EXISTS {name}")
+                self.spark.sql(f"ALTER TABLE {ref} ADD CONSTRAINT {name} CHECK ({condition})")
 
     def stage(self, run_id: str, name: str, frame: DataFrame) -> DataFrame:
         """Computes the frame once, stores it, and returns the stored one. Replaces an earlier stage of the name."""

@@ -6,6 +6,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
+from retail_spark.sums import exact_mean, exact_sum
+
+_MONEY, _SHARE = 6, 15
+"""Decimals to which amounts and shares add up."""
+
 
 def with_spend_country(lines: DataFrame, *, suppliers: DataFrame | None) -> DataFrame:
     """Adds spend_country: where the line is sent from, or else the supplier's country. Same grain."""
@@ -18,7 +23,8 @@ def with_spend_country(lines: DataFrame, *, suppliers: DataFrame | None) -> Data
 
 def herfindahl(value: Column) -> Column:
     """Aggregate of one row a supplier: the sum of squared shares of the value; NULL where nothing is worth anything."""
-    return F.try_divide(F.sum(value * value), F.sum(value) * F.sum(value))
+    whole = exact_sum(value, scale=_MONEY)
+    return F.try_divide(exact_sum(value * value, scale=_MONEY), whole * whole)
 
 
 def to_concentration(lines: DataFrame) -> DataFrame:
@@ -33,10 +39,12 @@ def to_concentration(lines: DataFrame) -> DataFrame:
     }  # fmt: skip
     groups = [F.struct(F.lit(kind).alias("kind"), name.alias("group")) for kind, name in kinds.items()]
     each = lines.select("supplier_id", "value", F.inline(F.array(*groups))).where(F.col("group").isNotNull())
-    spent = each.groupBy("kind", "group", "supplier_id").agg(F.sum("value").alias("value"))
+    spent = each.groupBy("kind", "group", "supplier_id").agg(exact_sum(F.col("value"), scale=_MONEY).alias("value"))
     among, share = W.partitionBy("kind", "group"), F.coalesce(F.col("share"), F.lit(0.0))
-    shared = spent.withColumn("share", F.try_divide("value", F.sum("value").over(among)))
-    indexed = shared.withColumns({"index": F.sum(share * share).over(among), "sources": F.count(F.lit(1)).over(among)})
+    whole = exact_sum(F.col("value"), scale=_MONEY, over=among)
+    shared = spent.withColumn("share", F.try_divide(F.col("value"), whole))
+    index = exact_sum(share * share, scale=_SHARE, over=among)
+    indexed = shared.withColumns({"index": index, "sources": F.count(F.lit(1)).over(among)})
     of_whole, of_product = F.col("kind") == "whole", F.col("kind") == "product"
     found = indexed.groupBy("supplier_id").agg(
         F.max(F.when(of_whole, F.col("value"))).alias("value"),
@@ -52,5 +60,6 @@ def _weighted(kind: str) -> Column:
     """The mean index of the supplier's groups of a kind, by value; unweighted where nothing is worth anything."""
     index = F.when(F.col("kind") == kind, F.col("index"))
     value = F.when(F.col("kind") == kind, F.col("value"))
-    mean = F.coalesce(F.try_divide(F.sum(index * value), F.sum(value)), F.avg(index))
+    weighted = F.try_divide(exact_sum(index * value, scale=_MONEY), exact_sum(value, scale=_MONEY))
+    mean = F.coalesce(weighted, exact_mean(index, scale=_SHARE))
     return F.when(mean > 1, F.lit(1.0)).otherwise(mean)

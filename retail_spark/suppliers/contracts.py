@@ -58,8 +58,8 @@ SUPPLIER_RISK = snapshot(
         _share("hhi", "Herfindahl index of the categories it supplies, weighted by its value in each"),
         _share("hhi_country", "Herfindahl index over suppliers of the country it sends from", nullable=True),
         Column("is_single_source", BOOLEAN, "Some product (or category) in the window came from it alone."),
-        Column("trend", STRING, "Lateness of late against before: better, steady or worse.",
-               check="trend IN ('better', 'steady', 'worse')"),
+        Column("trend", STRING, "Lateness of late against before: better, steady or worse; NULL while the outcome of "
+               "none of its shipments is known.", nullable=True, check="trend IN ('better', 'steady', 'worse')"),
         Column("changed_on", DATE, "Day of the last change in lateness or lead time; NULL when none was found.",
                nullable=True),
         Column("changed_what", STRING, "late_up, late_down, slower or faster; NULL without a change.", nullable=True,

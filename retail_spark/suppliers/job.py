@@ -16,6 +16,7 @@ from retail_spark.errors import InputError
 from retail_spark.lake.writers import Write, replace_slice
 from retail_spark.registry.gates import Gate, Verdict
 from retail_spark.run import Job, Outcome, Run, job
+from retail_spark.sums import exact_mean, exact_sum
 from retail_spark.suppliers.baselines import shrunk_rate
 from retail_spark.suppliers.boosting import with_scores
 from retail_spark.suppliers.concentration import herfindahl
@@ -238,7 +239,7 @@ def _facts(lines: DataFrame, settings: JobSettings) -> dict[str, float]:
     value = F.greatest(F.coalesce("order_value", F.lit(0.0)), F.lit(0.0))
     each = lines.groupBy("supplier_id").agg(
         F.count(F.lit(1)).alias("lines"), F.count("is_late").alias("known"), F.sum("is_late").alias("late"),
-        F.sum(value).alias("value"),
+        exact_sum(value, scale=6).alias("value"),
     )  # fmt: skip
     row = each.agg(
         F.sum("lines").alias("lines"), F.count(F.lit(1)).alias("suppliers"),
@@ -257,7 +258,7 @@ def _facts(lines: DataFrame, settings: JobSettings) -> dict[str, float]:
 def _weights(rows: DataFrame, scorer: Scorer) -> dict[str, float]:
     """Group -> mean absolute contribution to the log odds."""
     parts = with_scores(rows, scorer=scorer, explain=True).select(F.explode("contributions").alias("name", "part"))
-    means = parts.groupBy("name").agg(F.avg(F.abs("part")).alias("weight")).where(F.col("name") != BASE)
+    means = parts.groupBy("name").agg(exact_mean(F.abs("part"), scale=12).alias("weight")).where(F.col("name") != BASE)
     return {row["name"]: float(row["weight"]) for row in means.collect()}  # one row a group of columns
 
 

@@ -120,9 +120,10 @@ def to_days_late(judged: DataFrame, *, prior_weight: float) -> DataFrame:
 
 
 def to_trend(judged: DataFrame, *, window: Window, prior_weight: float) -> DataFrame:
-    """One row per supplier_id: trend, worse (better) when its recent 95 % interval lies above (below) its rate before.
+    """One row per supplier_id with a known outcome: trend.
 
-    Recent is what was promised in the last recent_days and became known; both rates are drawn together.
+    It is worse (better) when the recent 95 % interval lies above (below) the rate before. Recent is what was promised
+    in the last recent_days and became known; both rates are drawn together.
     """
     events = judged.withColumn("member", F.col("supplier_id")).transform(to_events).where(F.col("late").isNotNull())
     is_recent = F.col("promised_day") > window.as_of_day - window.recent_days

@@ -11,6 +11,7 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
+from retail_spark.sums import exact_sum
 from retail_spark.suppliers.transforms import UNKNOWN, to_events
 
 LANE = ("origin_country", "destination_country")
@@ -140,7 +141,8 @@ def to_otif(
     if level == "order":
         judged = judged.groupBy("supplier_id", "purchase_order_id").agg(F.min("good").alias("good"))
     weight = F.col("quantity_ordered") if level == "case" else F.lit(1.0)
-    rate = F.try_divide(F.sum(F.col("good") * weight), F.sum(weight))
+    good = F.col("good") * weight
+    rate = F.try_divide(exact_sum(good, scale=6), exact_sum(weight, scale=6))
     return judged.groupBy("supplier_id").agg(rate.alias("otif_rate"))
 
 
@@ -151,7 +153,8 @@ def to_fill(lines: DataFrame) -> DataFrame:
     is_checked = has_come & rejected.isNotNull()
 
     def share(part: Column, whole: Column, *, where: Column) -> Column:
-        return F.try_divide(F.sum(F.when(where, part)), F.sum(F.when(where, whole)))
+        sums = (exact_sum(F.when(where, column), scale=6) for column in (part, whole))
+        return F.try_divide(*sums)
 
     return lines.groupBy("supplier_id").agg(
         share(F.least(received, ordered), ordered, where=has_come).alias("fill_rate"),

@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
+from retail_spark.sums import exact_mean
 from retail_spark.suppliers.contracts import BASE
 
 _LEAST_WEIGHT = 0.05
@@ -21,10 +22,10 @@ def to_open_lines(scored: DataFrame, *, most: int) -> DataFrame:
     counted = scored.groupBy("supplier_id").agg(
         F.count(F.lit(1)).alias("open_deliveries"),
         F.count_if("is_overdue").alias("overdue"),
-        F.avg(F.when(~F.col("is_overdue"), F.col("p_late"))).alias("p_open"),
+        exact_mean(F.when(~F.col("is_overdue"), F.col("p_late")), scale=15).alias("p_open"),
     )
     parts = ahead.select("supplier_id", F.explode("contributions").alias("name", "part")).where(F.col("name") != BASE)
-    means = parts.groupBy("supplier_id", "name").agg(F.avg(F.round("part", 6)).alias("part"))
+    means = parts.groupBy("supplier_id", "name").agg(exact_mean(F.col("part"), scale=6).alias("part"))
     by_supplier = W.partitionBy("supplier_id").orderBy(F.desc("part"), "name")
     ranked = means.where(F.col("part") >= _LEAST_WEIGHT).withColumn("rank", F.row_number().over(by_supplier))
     kept = ranked.where(F.col("rank") <= most)

@@ -115,6 +115,14 @@ def test_a_run_as_of_a_past_date_sees_no_later_row_and_leaves_other_dates_alone(
     assert run(filled).run_id == today.run_id
 
 
+def test_one_row_dated_far_beyond_all_others_is_refused_by_name(ran: Ran) -> None:
+    put_input(ran.lake, *ROWS, ("typo", "2042-05-01", 1.0), run_id="typo")
+    with pytest.raises(InputError, match=r"silver\.toy: .*2042-05-01 is 2024-01-02.*2042-05-01 \(id=typo\)") as told:
+        run(ran.lake)
+    assert "--as-of 2024-01-02" in told.value.fix
+    assert run(ran.lake, as_of="2024-01-02").tables[SLICE.name]["rows"] == 2
+
+
 def test_every_run_is_told_in_the_ops_tables(ran: Ran) -> None:
     filled, result = ran.lake, ran.first
     row = filled.read(JOB_RUNS.table).collect()[0].asDict(recursive=True)

@@ -20,6 +20,16 @@ def sample_folder(source: Path, target: Path) -> None:
             _write(target / path.name, _sampled(_read(path)))
 
 
+def keep_lines_of(path: Path, whole: Path, *, column: str, values: set[str]) -> None:
+    """Puts into the sample all lines of the whole file that have one of the values: what another sample refers to."""
+    lines = [line for line in read_lines(whole) if line[column] in values]
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, lines[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    _write(path, out.getvalue().encode())
+
+
 def read_lines(path: Path) -> list[dict[str, str]]:
     """The lines of a sample as the csv module reads them."""
     return list(csv.DictReader(io.StringIO(_read(path).decode("utf-8-sig"), newline="")))

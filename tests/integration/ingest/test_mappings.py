@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from retail_spark.lake.store import Lake
 from retail_spark.layers import resolve
 from tests.integration.ingest.conftest import Done, ingested
-from tests.integration.ingest.samples import SAMPLED_LINES, read_lines, sample_folder
+from tests.integration.ingest.samples import SAMPLED_LINES, keep_lines_of, read_lines, sample_folder
 
 CONF = Path(__file__).parents[3] / "conf" / "sources"
 Lines = list[dict[str, str]]
@@ -94,10 +94,12 @@ def test_a_sample_of_the_source_becomes_the_rows_that_csv_counts(
 def test_a_sample_of_the_grocers_year_keeps_no_fuel_and_no_line_without_units(
     spark: SparkSession, lake: Lake, data_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    name = "complete_journey_sample"
+    name, goods = "complete_journey_sample", "products.csv.gz"
     sample_folder(data_folder(name), tmp_path / name)
-    done = ingested(spark, lake, resolve(files=[CONF / f"{name}.yml"], sets=[f"data_root={tmp_path}"]))
     lines = read_lines(tmp_path / name / "transactions_sample.csv.gz")
+    sold = {line["product_id"] for line in lines}
+    keep_lines_of(tmp_path / name / goods, data_folder(name) / goods, column="product_id", values=sold)
+    done = ingested(spark, lake, resolve(files=[CONF / f"{name}.yml"], sets=[f"data_root={tmp_path}"]))
     assert done.count("rows_in") == len(lines) == SAMPLED_LINES
     assert {done.count("quarantined", table) for table in ("sales", "products", "planned_prices")} == {0}
     assert done.count("kept", "customers") == len({line["household_id"] for line in lines})

@@ -211,6 +211,22 @@ def test_a_column_that_the_contract_gained_is_added(filled: Lake) -> None:
         filled.ensure(other_type)
 
 
+def test_a_column_that_may_be_null_by_now_is_let_be(filled: Lake) -> None:
+    strict = Contract(
+        "gold.moods", "One row per id.", ("id",),
+        (Column("id", STRING, "Id."), Column("mood", STRING, "Mood.", check="mood IN ('good', 'bad')")),
+    )  # fmt: skip
+    carry_out(filled, append_once(strict, frame_of_rows(filled.spark, [("a", "good")], strict.schema)), run_id="one")
+    mood = Column("mood", STRING, "Mood; NULL where unknown.", nullable=True, check="mood IN ('good', 'bad', 'mixed')")
+    relaxed = Contract("gold.moods", "One row per id.", ("id",), (strict.columns[0], mood))
+    newer = frame_of_rows(filled.spark, [("b", None), ("c", "mixed")], relaxed.schema)
+    carry_out(filled, append_once(relaxed, newer), run_id="two")
+    assert filled.read(relaxed.table).count() == 3
+    wrong = frame_of_rows(filled.spark, [("d", "none")], relaxed.schema)
+    with pytest.raises(Exception, match="DELTA_VIOLATE_CONSTRAINT"):
+        carry_out(filled, append_once(relaxed, wrong), run_id="three")
+
+
 def test_a_table_that_is_not_there_is_named(lake: Lake) -> None:
     with pytest.raises(InputError, match=r"gold\.days does not exist"):
         lake.read(DAYS.table)

@@ -145,6 +145,26 @@ def test_too_few_lines_are_scored_by_the_shrunk_rate(lake: Lake) -> None:
     assert [content_hash(lake.read(c.table)) for c in (SUPPLIER_RISK, DELIVERY_RISK, SUPPLIER_LEVELS)] == contents
 
 
+@pytest.mark.slow
+def test_a_supplier_all_of_whose_lines_are_open_has_a_row_without_a_trend(lake: Lake) -> None:
+    """So it stands in real data as of a past date: SCMS as of 2014-05-01."""
+    put(
+        lake,
+        [
+            order(1, promised=10, delivered=15),
+            order(2, promised=12, delivered=12),
+            order(3, promised=20, delivered=None, supplier_id="new"),
+            order(4, promised=21, delivered=None, supplier_id="bare", order_value=None),
+        ],
+    )
+    assert run(lake).status == "done"
+    risks = {row.supplier_id: row for row in lake.read(SUPPLIER_RISK.table).collect()}
+    assert set(risks) == {"acme", "new", "bare"}
+    assert (risks["new"].trend, risks["bare"].trend) == (None, None)
+    assert risks["acme"].trend == "steady"
+    assert risks["new"].late_rate == pytest.approx(risks["bare"].late_rate)
+
+
 def test_no_line_known_by_as_of_is_said(lake: Lake) -> None:
     put(lake, [order(1, promised=10, delivered=15, supplier_id="warehouse")])
     with pytest.raises(InputError, match="holds no line beside warehouse"):
