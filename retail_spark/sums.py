@@ -1,4 +1,4 @@
-"""Sums of doubles that no order of their parts changes: a run gives the same on two cores, on eight and on a cluster."""
+"""Sums of doubles that no order of their parts changes: the same on two cores, on eight and on a cluster."""
 
 from __future__ import annotations
 

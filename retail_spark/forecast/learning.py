@@ -127,9 +127,8 @@ def missed_by(rows: DataFrame, *, booster: Booster, cuts: tuple[int, int], frame
 
     between = rows.where((F.col("target") >= cuts[0]) & (F.col("target") < cuts[1])).select("x", "ratio")
     sums = mapped(between, add_up, _schema([], numbers=("sold", "foretold")))
-    row = sums.agg(
-        exact_sum(F.col("sold"), scale=10).alias("sold"), exact_sum(F.col("foretold"), scale=10).alias("foretold")
-    ).collect()[0]
+    totals = {name: exact_sum(F.col(name), scale=10) for name in ("sold", "foretold")}
+    row = sums.agg(*[total.alias(name) for name, total in totals.items()]).collect()[0]
     return float(row["sold"] or 0.0), float(row["foretold"] or 0.0)
 
 
