@@ -162,6 +162,7 @@ def test_comments_and_clustering_are_on_the_table(world: Lake) -> None:
     check_description(world)
 
 
+@pytest.mark.slow
 def test_a_catalog_lake_keeps_the_same_laws(catalog_lake: Lake) -> None:
     assert catalog_lake.pin(ROWS.table).version is None
     carry_out(catalog_lake, append_once(ROWS, rows(catalog_lake, ("a", 2.0), ("b", None))), run_id="one")

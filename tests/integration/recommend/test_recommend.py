@@ -257,6 +257,7 @@ def test_rules_of_the_business_and_cold_starts_shape_the_lists(lake: Lake) -> No
     assert product_numbers.frame.where("product_id = 'new'").count() == 1
 
 
+@pytest.mark.slow
 def test_rules_that_leave_nothing_are_refused(lake: Lake) -> None:
     rows = [{"product_id": f"p{at:02d}", "category": "c"} for at in range(40)]
     run = given_run(

@@ -15,6 +15,7 @@ from retail_spark.run import Outcome, Run
 from retail_spark.settings import LakeSettings, RunSettings, Settings
 from retail_spark.synthetic.job import JOB
 from retail_spark.synthetic.settings import JobSettings
+from tests.house import House
 
 Make = Callable[..., Outcome]
 
@@ -44,15 +45,9 @@ def make(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Make:
 
 
 @pytest.fixture(scope="session")
-def tiny(make: Make, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """The tiny retailer's tables in a lake of their own, as Delta tables without further machinery."""
-    outcome = make(size="tiny")
-    assert isinstance(outcome.tables, tuple)
-    spark = outcome.tables[0].frame.sparkSession
-    lake = Lake.open(spark, LakeSettings(root=str(tmp_path_factory.mktemp("tiny"))))
-    for write in outcome.tables:
-        write.frame.coalesce(1).write.format("delta").save(lake.path(write.contract.table))
-    return lake
+def tiny(house: House) -> Lake:
+    """The lake with the tiny retailer's raw tables and their truth."""
+    return house.lake
 
 
 Table = Callable[[str], DataFrame]

@@ -1,4 +1,4 @@
-"""The made-up retailer: the same for the same seed, and its truth can be found in its exports."""
+"""The made-up retailer: the same for the same seed, and its truth can be found in its exports (the house's own)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from retail_spark.synthetic.contracts import RAW, TRUTH
 from retail_spark.synthetic.faults import DROPPED, FAULTS
 from tests.integration.synthetic.conftest import Make, Table
 
+pytestmark = pytest.mark.slow
+
 Frame = Callable[[str], pd.DataFrame]
 MAPPING = Path(__file__).parents[3] / "conf" / "sources" / "synthetic.yml"
 GAP_SECONDS = GAP_MS / 1000
@@ -45,7 +47,6 @@ def handful(make: Make) -> Outcome:
     return make(**HANDFUL)
 
 
-@pytest.mark.slow
 def test_equal_seeds_make_equal_retailers_whatever_the_partitions(
     spark: SparkSession, make: Make, handful: Outcome
 ) -> None:
@@ -249,7 +250,6 @@ def test_suppliers_rates_bound_what_their_lines_say(frame: Frame) -> None:
     assert np.allclose(joined["p_late"], expected, atol=2e-6)
 
 
-@pytest.mark.slow
 def test_ingest_finds_every_bad_row_and_keeps_all_others(tiny: Lake, table: Table) -> None:
     every = resolve(files=[MAPPING], sets=[f"lake.root={tiny.root}", "ingest.max_quarantined_share=0.2"])
     faulty = {fault.table.table.parts[-1]: fault.table for fault in FAULTS}
