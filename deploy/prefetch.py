@@ -38,6 +38,8 @@ from retail_spark.session import (
 )
 from retail_spark.settings import LakeSettings, Settings, SparkSettings
 
+KEPT_ARCHIVES = 3
+"""Every environment has an archive of its own, some 200 MB: its paths are part of it."""
 FROM_ENVIRONMENT = ("delta_package", "jars_dir", "package_mirror")
 FOR_ONE_MACHINE = (
     "spark.sql.shuffle.partitions",
@@ -90,6 +92,8 @@ def archive_classes(settings: Settings) -> None:
     jvm.wait(timeout=300)
     if made.exists():
         made.replace(archive)
+        for old in sorted(archive.parent.glob("classes-*.jsa"), key=lambda file: file.stat().st_mtime)[:-KEPT_ARCHIVES]:
+            old.unlink()  # a JVM that has it open keeps it
     else:
         sys.stderr.write("setup: this Java made no archive of classes; sessions will start more slowly\n")
 

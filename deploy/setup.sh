@@ -70,41 +70,18 @@ pip_install() { # pip's arguments; nothing is resolved, and what is built is bui
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps "$@"
 }
 
-pip_setting() { # a setting of pip's, wherever it is made (environment, pip.conf); nothing where there is none
-    "$venv/bin/python" -m pip config list 2>/dev/null \
-        | "$venv/bin/python" -c '
-import ast, sys
-found = {}
-for line in sys.stdin:
-    key, _, value = line.partition("=")
-    place, _, name = key.strip().lstrip(":").rpartition(".")
-    found[place, name] = ast.literal_eval(value.strip())
-for place in (":env:", "env:", "env", "install", "global"):
-    if (place, sys.argv[1]) in found:
-        print(" ".join(found[place, sys.argv[1]].split()))
-        break
-' "$1"
-}
-
 give_uv_pips_settings() { # mirrors, certificates and proxy, as pip has them; what is set for uv itself wins
-    local setting
-    for setting in index-url:UV_DEFAULT_INDEX extra-index-url:UV_INDEX find-links:UV_FIND_LINKS \
-        trusted-host:UV_INSECURE_HOST cert:SSL_CERT_FILE proxy:HTTPS_PROXY timeout:UV_HTTP_TIMEOUT \
-        default-timeout:UV_HTTP_TIMEOUT cache-dir:UV_CACHE_DIR; do
-        local name="${setting#*:}" value
-        value="$(pip_setting "${setting%%:*}")"
-        if [ -n "$value" ] && [ -z "${!name:-}" ]; then
-            [ "$name" != UV_FIND_LINKS ] || value="${value// /,}"
-            export "$name=$value"
-        fi
-    done
-    case "$(pip_setting no-index)" in 1 | true | yes | on) export UV_NO_INDEX=1 ;; esac
+    local line name
+    while IFS= read -r line; do
+        name="${line%%=*}"
+        [ -n "${!name:-}" ] || export "${line?}"
+    done < <("$venv/bin/python" -m pip config list | "$venv/bin/python" deploy/uv_settings.py)
 }
 
 install_lock() { # lock file; the packages that it needs to be built come from another lock, so nothing is unhashed
     say "installing $1"
     if [ -x "$venv/bin/uv" ]; then
-        if (give_uv_pips_settings && "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-config \
+        if (give_uv_pips_settings; "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-config \
             --no-build-isolation --no-deps --require-hashes --index-strategy unsafe-best-match -r "$1"); then
             return
         fi
