@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPO = Path(__file__).parents[2]
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".make", "lake", "__pycache__", ".mypy_cache", ".ruff_cache")
+COPIED = ("retail_spark", "tests", "conf", "deploy", "pyproject.toml")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,12 @@ def first_failure(fault: Fault) -> str | None:
     """The first test that fails on a copy with the fault; None when all pass."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "project"
-        shutil.copytree(REPO, copy, ignore=LEFT_OUT)
+        copy.mkdir()
+        for name in COPIED:
+            if (REPO / name).is_dir():
+                shutil.copytree(REPO / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(REPO / name, copy)
         place = copy / fault.file
         text = place.read_text(encoding="utf-8")
         assert text.count(fault.right) == 1, f"{fault.file} no longer holds {fault.right!r}"
