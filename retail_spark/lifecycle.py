@@ -180,10 +180,10 @@ class Life:
             return self.given_as_of
         frame = self.lake.read(driving.table, version=pins[driving.name].read_version)
         before = self.history.last_finished()
+        floor = before.as_of if before else None
         # a table seldom goes back in time: files without rows since the last run's date need not be read
-        recent = frame.where(F.expr(dated_by) >= F.lit(before.as_of)) if before and before.as_of else frame
-        known = before.as_of if recent is not frame and before else None
-        for rows, earlier in ((recent, known), (frame, None)):
+        recent = [(frame.where(F.expr(dated_by) >= F.lit(floor)), floor)] if floor else []
+        for rows, earlier in (*recent, (frame, None)):
             last = last_date(
                 rows,
                 dated_by=dated_by,

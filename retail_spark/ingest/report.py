@@ -70,7 +70,7 @@ def counts_of(lake: Lake, table: Table, quarantine: DataFrame) -> Counts:
         rows_in=sum(judged.values()),
         superseded=superseded,
     )
-    in_quarantine = lake.staged_rows(quarantine)
+    in_quarantine = lake.staged_rows(quarantine) if counts.quarantined or superseded else 0
     found = counts.kept + in_quarantine - superseded + counts.exact_duplicates + counts.filtered + counts.collapsed
     if found != counts.rows_in or in_quarantine - superseded != counts.quarantined:
         raise ContractError(

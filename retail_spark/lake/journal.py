@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -17,10 +17,13 @@ from pyspark.sql import types as T
 from retail_spark.errors import ContractError
 from retail_spark.lake.commits import carry_out, epoch
 from retail_spark.lake.contracts import DOUBLE, Contract
-from retail_spark.lake.names import TableName
+from retail_spark.lake.log import opened
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import append_once
 from retail_spark.local_rows import arrow_table, frame_of_rows
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 Rows = Sequence[Mapping[str, Any]]
 _WRITABLE = {"appendOnly", "invariants"}
@@ -32,18 +35,18 @@ def append_rows(lake: Lake, contract: Contract, rows: Rows, *, run_id: str) -> N
     Raises ContractError for a NULL, a NaN or an infinity where the contract has none.
     """
     _check(contract, rows)
-    if not lake.has_local_logs or not _is_writable(lake, contract):
+    table = _writable(lake, contract) if lake.has_local_logs else None
+    if table is None:
         frame = frame_of_rows(lake.spark, rows, contract.schema).coalesce(1)
         carry_out(lake, append_once(contract, frame, journal=True), run_id=run_id)
         return
     from deltalake import CommitProperties, write_deltalake
 
-    _create(lake, contract)
     since = epoch(lake, contract.table)
     if any(commit.run_id == run_id and commit.version > since for commit in lake.commits(contract.table)):
         return
     write_deltalake(
-        lake.path(contract.table),
+        table,
         arrow_table(rows, contract.schema),
         mode="append",
         schema_mode="merge",  # a column that the contract gained
@@ -57,8 +60,9 @@ def read_rows(
     """The rows with these texts in these columns, the newest by `newest_by` first; none where there is no table."""
     if not lake.exists(contract.table):
         return []
-    if lake.has_local_logs and _is_readable(lake, contract.table):
-        return _read_local(lake, contract, where=where, newest_by=newest_by, most=most)
+    table = opened(lake.path(contract.table)) if lake.has_local_logs else None
+    if table is not None and not table.protocol().reader_features:
+        return _read_local(table, contract, where=where, newest_by=newest_by, most=most)
     frame = lake.read(contract.table)
     for name, text in where.items():
         frame = frame.where(F.col(name) == text)
@@ -67,12 +71,12 @@ def read_rows(
 
 
 def _read_local(
-    lake: Lake, contract: Contract, *, where: Mapping[str, str], newest_by: str, most: int | None
+    table: DeltaTable, contract: Contract, *, where: Mapping[str, str], newest_by: str, most: int | None
 ) -> list[dict[str, Any]]:
     import pyarrow as pa
-    from deltalake import DeltaTable, QueryBuilder
+    from deltalake import QueryBuilder
 
-    rows = QueryBuilder().register("journal", DeltaTable(lake.path(contract.table)))
+    rows = QueryBuilder().register("journal", table)
     texts = {name: text.replace("'", "''") for name, text in where.items()}
     condition = " AND ".join(
         [f"\"{contract.column(name).name}\" = '{text}'" for name, text in texts.items()] or ["true"]
@@ -109,39 +113,22 @@ def _check(contract: Contract, rows: Rows) -> None:
                 raise ContractError(f"{contract.name}.{column.name} is {value} ({named}).", fix="give a finite number")
 
 
-def _create(lake: Lake, contract: Contract) -> None:
-    if lake.exists(contract.table):
-        return
+def _writable(lake: Lake, contract: Contract) -> DeltaTable | None:
+    """The table, made where it is not there yet; None where it asks for more of a writer than the library does."""
+    path = lake.path(contract.table)
+    if not lake.exists(contract.table):
+        return _created(path, contract)
+    table = opened(path)
+    if table is None or not set(table.protocol().writer_features or ()) <= _WRITABLE:
+        return None
+    is_constrained = any(key.startswith("delta.constraints.") for key in table.metadata().configuration)
+    return None if is_constrained else table
+
+
+def _created(path: str, contract: Contract) -> DeltaTable:
     from deltalake import DeltaTable
     from deltalake.schema import Schema
 
     columns = Schema.from_json(contract.schema.json())
     stats = {"delta.dataSkippingStatsColumns": ",".join(contract.skipping_columns)}
-    path = lake.path(contract.table)
-    DeltaTable.create(path, columns, mode="ignore", description=contract.grain, configuration=stats)
-
-
-def _is_writable(lake: Lake, contract: Contract) -> bool:
-    """True for a table that is not there yet, and for one that asks for no more of a writer than the library does."""
-    if not lake.exists(contract.table):
-        return True
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
-    try:
-        table = DeltaTable(lake.path(contract.table))
-    except DeltaError:
-        return False
-    is_constrained = any(key.startswith("delta.constraints.") for key in table.metadata().configuration)
-    return set(table.protocol().writer_features or ()) <= _WRITABLE and not is_constrained
-
-
-def _is_readable(lake: Lake, table: TableName) -> bool:
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
-    try:
-        features = DeltaTable(lake.path(table)).protocol().reader_features
-    except DeltaError:
-        return False
-    return not features
+    return DeltaTable.create(path, columns, mode="ignore", description=contract.grain, configuration=stats)

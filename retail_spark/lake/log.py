@@ -11,9 +11,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import types as T
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 _COMMIT_FILE = re.compile(r"(\d{20})\.json")
 
@@ -65,31 +68,33 @@ def local_table_id(table: str) -> str | None:
     return str(metadata["id"]) if metadata else None
 
 
-def local_facts(table: str) -> TableFacts | None:
-    """Version, rows and grain of the table in that folder; None where the log asks for more than the reader knows."""
+def opened(table: str) -> DeltaTable | None:
+    """The table in that folder without Spark; None where its log asks for more than the library knows."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     try:
-        found = DeltaTable(table)
-        files = found.get_add_actions(flatten=True)
-        has_vectors = "deletionVectors" in (found.protocol().reader_features or ()) and bool(found.deletion_vectors())
+        return DeltaTable(table)
     except DeltaError:
         return None
+
+
+def local_facts(table: str) -> TableFacts | None:
+    """Version, rows and grain of the table in that folder; None where it cannot be opened without Spark."""
+    found = opened(table)
+    if found is None:
+        return None
+    files = found.get_add_actions(flatten=True)
+    has_vectors = "deletionVectors" in (found.protocol().reader_features or ()) and bool(found.deletion_vectors())
     told = [int(count) for count in files["num_records"].to_pylist() if count is not None] if files.num_rows else []
     is_told = not has_vectors and len(told) == files.num_rows
     return TableFacts(found.version(), sum(told) if is_told else None, found.metadata().description or "")
 
 
 def local_schema(table: str) -> T.StructType | None:
-    """Columns and types of the table in that folder; None where the log asks for more than the reader knows."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
-    try:
-        return T.StructType.fromJson(json.loads(DeltaTable(table).schema().to_json()))
-    except DeltaError:
-        return None
+    """Columns and types of the table in that folder; None where it cannot be opened without Spark."""
+    found = opened(table)
+    return T.StructType.fromJson(json.loads(found.schema().to_json())) if found is not None else None
 
 
 def _action(file: Path, kind: str) -> dict[str, Any] | None:

@@ -94,7 +94,7 @@ def test_there_is_something_to_compare(house: House, clustered: Ran) -> None:
 def test_figures_equal_those_of_a_local_run(house: House, clustered: Ran, job: str) -> None:
     expected, found = house.first[job], clustered.results[job]
 
-    assert found["as_of"] == expected.as_of
+    assert (found["status"], found["as_of"]) == (expected.status, expected.as_of)
     rows = {name: [told["rows"] for told in (found["tables"][name], expected.tables[name])] for name in expected.tables}
     assert all(there == here for there, here in rows.values()), rows
     assert found["metrics"] == pytest.approx(expected.metrics, rel=1e-6, abs=1e-6)
