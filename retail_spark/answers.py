@@ -30,7 +30,7 @@ def rendered(lake: Lake, query: str, *, form: str, limit: int) -> tuple[str, boo
         there = ", ".join(str(table) for table in tables(lake)) or "none yet"
         raise InputError(f"the query cannot be answered: {_first_line(error)}", fix=f"tables: {there}") from error
     names, shown = frame.columns, rows[:limit]
-    text = {"csv": _csv, "json": _json, "table": _table}[form](names, shown)
+    text = {"csv": _csv, "json": _json, "table": aligned}[form](names, shown)
     return text, len(rows) > limit
 
 
@@ -42,7 +42,7 @@ def listed(lake: Lake) -> str:
         lines.append((str(table), f"{found.rows:,}", str(found.version), found.grain))
     if not lines:
         return f"{lake.where} holds no tables yet: run ingest first, or `retail-spark demo`"
-    return _table(["table", "rows", "version", "grain"], lines).rstrip("\n")
+    return aligned(["table", "rows", "version", "grain"], lines).rstrip("\n")
 
 
 def _first_line(error: Exception) -> str:
@@ -62,7 +62,8 @@ def _json(names: Sequence[str], rows: Sequence[Row]) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def aligned(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Rows under their names as an aligned table, numbers to the right."""
     cells = [[str(_cell(value)) for value in row] for row in rows]
     is_number = [
         all(isinstance(row[i], int | float) or _looks_numeric(row[i]) for row in rows) for i in range(len(names))

@@ -17,6 +17,7 @@ import typer
 
 from retail_spark.domains import JOBS, entry
 from retail_spark.errors import RetailSparkError, UsageError
+from retail_spark.progress import Progress
 from retail_spark.secrets import masked
 from retail_spark.settings import Settings
 
@@ -77,7 +78,37 @@ def demo(
     """Makes a small retailer, ingests it, runs every job, and sums up."""
     from retail_spark.demo import run_demo
 
-    print(run_demo(_settings, config or [], sets or [], grocery=grocery))
+    text, code = run_demo(_settings, config or [], sets or [], grocery=grocery)
+    print(text)
+    raise typer.Exit(code)
+
+
+@app.command()
+def pipeline(
+    config: Files = None,
+    sets: Sets = None,
+    as_of: Annotated[str | None, typer.Option(help="Last date the runs may know of: YYYY-MM-DD.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First as-of date of a backfill.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last as-of date of a backfill.")] = None,
+    every_days: Annotated[int, typer.Option(help="Days between the as-of dates of a backfill.", min=1)] = 7,
+    skip: Annotated[list[str] | None, typer.Option(help="A job to leave out; may be given again.")] = None,
+) -> None:
+    """Runs every job whose inputs are there, in one session, and says what became of each."""
+    from retail_spark.launch import starter
+    from retail_spark.pipeline import dates_between, order_of_jobs, run_pipeline, summary, worst_exit_code
+
+    begin, end = _date(first, "--from"), _date(last, "--to")
+    dates: Sequence[date | None] = [_date(as_of)]
+    if begin is not None and end is not None and as_of is None:
+        dates = dates_between(begin, end, every_days=every_days)
+    elif begin is not None or end is not None:
+        raise UsageError("a backfill needs --from and --to, and no --as-of.", fix="give both, or --as-of alone")
+    settings = _settings(config, sets)
+    jobs = order_of_jobs(settings, skip=skip or ())
+    spark = starter(settings, learns=True, progress=Progress("pipeline"))
+    steps = run_pipeline(settings, jobs, spark=spark, as_of_dates=dates)
+    print(summary(steps))
+    raise typer.Exit(worst_exit_code(steps))
 
 
 @app.command()
@@ -133,13 +164,13 @@ def _settings(files: Sequence[str] | None, sets: Sequence[str] | None) -> Settin
     return resolve(files=files or (), environ=os.environ, sets=sets or ())
 
 
-def _date(text: str | None) -> date | None:
+def _date(text: str | None, option: str = "--as-of") -> date | None:
     if text is None:
         return None
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise UsageError(f"--as-of {text!r} is not a date.", fix="write it as YYYY-MM-DD") from error
+        raise UsageError(f"{option} {text!r} is not a date.", fix="write it as YYYY-MM-DD") from error
 
 
 def _failed(error: RetailSparkError) -> int:

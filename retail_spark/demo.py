@@ -6,34 +6,27 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pyspark.sql import SparkSession
-
 from retail_spark.answers import listed
-from retail_spark.domains import JOBS
-from retail_spark.errors import InputError, UsageError
+from retail_spark.errors import UsageError
 from retail_spark.lake.store import Lake
-from retail_spark.launch import start
-from retail_spark.lifecycle import run_job
+from retail_spark.launch import Session, starter
+from retail_spark.pipeline import Step, order_of_jobs, run_pipeline, worst_exit_code
 from retail_spark.progress import Progress
 from retail_spark.quality.docs import FOLDER as DATA_DOCS
 from retail_spark.registry.tracking import Registry
-from retail_spark.run import Result
 from retail_spark.settings import Settings
 
 SettingsOf = Callable[[Sequence[str], Sequence[str]], Settings]
-_FIRST = ("synthetic", "ingest")
-_LAST = ("maintain",)
 
 
-def run_demo(settings_of: SettingsOf, files: Sequence[str], sets: Sequence[str], *, grocery: bool) -> str:
-    """Runs every job there is, in one session, and returns the summary. A second time nothing is computed."""
+def run_demo(settings_of: SettingsOf, files: Sequence[str], sets: Sequence[str], *, grocery: bool) -> tuple[str, int]:
+    """Runs every job there is, in one session; the summary and the exit code. A second time nothing is computed."""
     began = time.monotonic()
     name = "complete_journey" if grocery else "synthetic"
     settings = settings_of([str(conf_folder() / "sources" / f"{name}.yml"), *files], sets)
-    spark = start(JOBS["recommend"].job(), settings, progress=Progress("demo"))
-    results = _run_all(settings, spark, made_up=not grocery)
-    took = time.monotonic() - began
-    return _summary(settings, spark, results, seconds=took)
+    spark = starter(settings, learns=True, progress=Progress("demo"))
+    steps = run_pipeline(settings, order_of_jobs(settings, made_up=not grocery), spark=spark)
+    return _summary(settings, spark, steps, seconds=time.monotonic() - began), worst_exit_code(steps)
 
 
 def conf_folder() -> Path:
@@ -45,34 +38,11 @@ def conf_folder() -> Path:
     raise UsageError("the ready mappings (conf/sources) are not here.", fix="install the wheel, or use a clone")
 
 
-def _run_all(settings: Settings, spark: SparkSession, *, made_up: bool) -> dict[str, Result | InputError]:
-    """Every job in order. A job whose input this source does not have is told, not run."""
-    order = [*_FIRST, *(n for n, e in JOBS.items() if n not in (*_FIRST, *_LAST) and not e.on_demand), *_LAST]
-    results: dict[str, Result | InputError] = {}
-    for name in order:
-        if name == "synthetic" and not made_up:
-            continue
-        if name in _LAST and not any(isinstance(r, Result) and r.status != "unchanged" for r in results.values()):
-            continue
-        progress = Progress(name)
-        try:
-            results[name] = run_job(JOBS[name].job(), settings, spark=spark, progress=progress)
-        except InputError as error:
-            if name in _FIRST:
-                raise
-            results[name] = error
-            progress.note(error.what)
-    return results
-
-
-def _summary(
-    settings: Settings, spark: SparkSession, results: dict[str, Result | InputError], *, seconds: float
-) -> str:
+def _summary(settings: Settings, spark: Session, steps: Sequence[Step], *, seconds: float) -> str:
     lake = Lake.open(spark, settings.lake)
     lines = ["", f"Tables of {lake.where}", listed(lake), "", "Jobs"]
-    width = max(map(len, results))
-    for name, result in results.items():
-        lines.append(f"  {name:<{width}} {_figure(name, result)}")
+    width = max(len(step.job) for step in steps)
+    lines += [f"  {step.job:<{width}} {step.status}: {step.told}" for step in steps]
     registry = Registry.open(settings)
     root = settings.lake.root
     query = "SELECT * FROM gold.latest_recommendations WHERE customer_id = '*' AND list = 'all' ORDER BY rank LIMIT 5"
@@ -85,12 +55,3 @@ def _summary(
         f"  Data Docs  {docs}",
     ]
     return "\n".join(lines)
-
-
-def _figure(name: str, result: Result | InputError) -> str:
-    if isinstance(result, InputError):
-        return f"not run: {result.what}"
-    figures = ", ".join(f"{m} {result.metrics[m]:,.4g}" for m in JOBS[name].headline if m in result.metrics)
-    rows = sum(table["rows"] for table in result.tables.values())
-    model = f", model {result.model}" if result.model else ""
-    return f"{result.status}: {figures or f'{rows:,} rows'}{model}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import date
+from functools import cache
 
 from pyspark.sql import SparkSession
 
@@ -16,26 +18,33 @@ from retail_spark.run import Job, Result
 from retail_spark.session import get_session
 from retail_spark.settings import Settings
 
+Session = Callable[[], SparkSession]
+
 
 def launch(
     job: Job, settings: Settings, *, as_of: date | None = None, force: bool = False, progress: Progress | None = None
 ) -> Result:
-    """Starts or takes the session and runs the job in it."""
+    """Runs the job; a session is started or taken by the first question that only Spark answers."""
     progress = progress or Progress(job.name)
-    spark = start(job, settings, progress=progress)
-    return run_job(job, settings, spark=spark, as_of=as_of, force=force, progress=progress)
+    session = starter(settings, learns=job.learns, progress=progress)
+    return run_job(job, settings, spark=session, as_of=as_of, force=force, progress=progress)
 
 
-def start(job: Job, settings: Settings, *, progress: Progress) -> SparkSession:
-    """The session, with all that the job's run imports loaded meanwhile."""
-    with progress.step("start", "starting Spark"):
-        warming = threading.Thread(target=warm_quality, daemon=True)
-        warming.start()
-        if job.learns:
-            Registry.open(settings).warm()
-        spark = get_session(settings)
-        warming.join()
-    return spark
+def starter(settings: Settings, *, learns: bool, progress: Progress) -> Session:
+    """What gives the session, with all that a run imports loaded while the JVM starts. Asked again, the same one."""
+
+    @cache
+    def start() -> SparkSession:
+        with progress.step("start", "starting Spark"):
+            warming = threading.Thread(target=warm_quality, daemon=True)
+            warming.start()
+            if learns:
+                Registry.open(settings).warm()
+            spark = get_session(settings)
+            warming.join()
+        return spark
+
+    return start
 
 
 def open_lake_for_query(settings: Settings) -> Lake:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -17,7 +17,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark import __version__
+from retail_spark.code_version import code_version
 from retail_spark.errors import InputError, RetailSparkError, UsageError
 from retail_spark.lake.commits import carry_out, marked
 from retail_spark.lake.contracts import AS_OF, LINEAGE, Contract
@@ -27,7 +27,7 @@ from retail_spark.lake.query import with_latest
 from retail_spark.lake.store import Lake, Pin
 from retail_spark.lake.writers import Write
 from retail_spark.last_date import last_date
-from retail_spark.ops import AttemptRow, History, Output, record
+from retail_spark.ops import AttemptRow, Finished, History, Output, record
 from retail_spark.progress import Progress
 from retail_spark.quality.checks import check
 from retail_spark.quality.docs import DataDocs
@@ -49,33 +49,33 @@ def run_job(
     job: Job,
     settings: Settings,
     *,
-    spark: SparkSession,
+    spark: SparkSession | Callable[[], SparkSession],
     as_of: date | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Runs a job from lease to record, and returns what it did.
 
+    `spark` is the session or what starts it: on a local lake a run that has finished answers `unchanged` from the
+    tables' logs, and a lease that another run holds is told, before it is started.
     Raises a RetailSparkError of the kind that fits; nothing is half written then.
     """
-    life = Life(job, settings, spark, as_of, force, progress or Progress(job.name))
+    lake = Lake.open(spark, settings.lake)
+    life = Life(job, settings, lake, as_of, force, progress or Progress(job.name))
     scope = job.lease_scope(settings) if job.lease_scope else None
-    with life.progress.step("registry"):
-        if life.registry is not None:
-            life.registry.ping()
     with life.progress.step("lease"):
         holding = hold(life.lake, f"{job.name}:{scope}" if scope else job.name)
         lease = holding.__enter__()
     try:
         life = replace(life, lease=lease)
         if job.drive is None:
-            sources = job.sources(spark, settings) if job.sources else ()
+            sources = job.sources(lake, settings) if job.sources else ()
             return life.attempt(sources=sources, batch=None)
 
         def attempt(*, sources: tuple[SourcePin, ...], batch: Any) -> Result:
             return replace(life).attempt(sources=sources, batch=batch)  # each with the history as it is then
 
-        result = job.drive(spark, life.lake, settings, attempt)
+        result = job.drive(lake, settings, attempt)
         return result if result is not None else life.nothing_new()
     finally:
         holding.__exit__(None, None, None)
@@ -87,16 +87,12 @@ class Life:
 
     job: Job
     settings: Settings
-    spark: SparkSession
+    lake: Lake
     given_as_of: date | None
     force: bool
     progress: Progress
     lease: Lease | None = None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    @cached_property
-    def lake(self) -> Lake:
-        return Lake.open(self.spark, self.settings.lake)
 
     @cached_property
     def registry(self) -> Registry | None:
@@ -115,17 +111,31 @@ class Life:
         names += ["source", "inputs", "tables"] if self.job.sources is not None else []
         return {name: _plain(getattr(self.settings, name)) for name in names}
 
+    @cached_property
+    def code(self) -> str:
+        """The version of the code that the job stands on."""
+        return code_version(self.job.function.__module__.rpartition(".")[0])
+
     def attempt(self, *, sources: tuple[SourcePin, ...], batch: Any) -> Result:
         """One attempt at the run over these sources. A finished run answers `unchanged` without computing."""
         with self.progress.step("pins", "pinning inputs"):
             pins = self._pins()
+        with self.progress.step("history", "looking at earlier runs"):
+            finished = self._finished(pins, sources, self._as_of_in_logs(pins))
+        if finished is not None:
+            return replace(finished.result, status="unchanged")
+        _ = self.lake.spark  # MLflow is imported while the session starts
+        if self.registry is not None:
+            with self.progress.step("registry"):
+                self.registry.ping()
+        with self.progress.step("pins"):
             as_of = self._as_of(pins)
             run_id = self._run_id(pins, sources, as_of)
-        with self.progress.step("history", "looking at earlier runs"):
-            finished = self.history.last_finished(run_id)
-            if finished is not None and not self.force and not self.job.always and self.history.is_untouched(finished):
-                return replace(finished.result, status="unchanged")
+        with self.progress.step("history"):
+            finished = self._finished(pins, sources, as_of)
             attempts = self.history.attempts(run_id)
+        if finished is not None:
+            return replace(finished.result, status="unchanged")
         row = AttemptRow(
             run_id=run_id,
             attempt=attempts + 1,
@@ -133,7 +143,7 @@ class Life:
             as_of=as_of,
             started_at=self.started_at,
             settings=self.decides,
-            package_version=__version__,
+            package_version=self.code,
             pins=[pins[contract.name] for contract in self._inputs],
             sources=sources,
         )
@@ -169,9 +179,23 @@ class Life:
             pins[contract.name] = pin
         return pins
 
+    def _finished(self, pins: Mapping[str, Pin], sources: Sequence[SourcePin], as_of: date | None) -> Finished | None:
+        """This very run, where it has finished, nobody changed its rows since, and nobody asked for it again."""
+        if self.force or self.job.always:
+            return None
+        found = self.history.last_finished(self._run_id(pins, sources, as_of))
+        return found if found is not None and self.history.is_untouched(found) else None
+
+    def _as_of_in_logs(self, pins: Mapping[str, Pin]) -> date | None:
+        """The as-of date as far as it is given or told by the driving table's log; None where the rows must be read."""
+        driving = self.job.driving
+        if self.given_as_of is not None or driving is None:
+            return self.given_as_of
+        return self.lake.last_date_in_log(driving, version=pins[driving.name].read_version)
+
     def _as_of(self, pins: Mapping[str, Pin]) -> date | None:
         driving = self.job.driving
-        dated_by = None if driving is None else driving.dated_by or driving.known_by
+        dated_by = None if driving is None else driving.date_expression
         if driving is None or dated_by is None:
             if self.given_as_of is not None:
                 raise UsageError(f"{self.job.name} has no as-of date.", fix="leave --as-of out")
@@ -204,7 +228,7 @@ class Life:
             "sources": sorted((s.name, s.size, s.digest) for s in sources),
             "settings": self.decides,
             "seed": self.settings.run.seed,
-            "package": __version__,
+            "code": self.code,
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -248,7 +272,7 @@ class Life:
             job=self.job.name,
             known_until=row.as_of,
             seed=self.settings.run.seed,
-            spark=self.spark,
+            spark=self.lake.spark,
             lake=self.lake,
             settings=self.settings,
             pins=pins,

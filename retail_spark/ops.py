@@ -70,7 +70,9 @@ JOB_RUNS = Contract(
         Column("result", STRING, "The JSON line that the run printed.", nullable=True),
         Column("settings", STRING, "Settings that decide the result, JSON, secrets masked."),
         Column("seconds", NUMBER_MAP, "Seconds per part of the run.", nullable=True),
-        Column("package_version", STRING, "Version of retail-spark."),
+        Column(
+            "package_version", STRING, "Version of retail-spark, and a digest of the modules that the job stands on."
+        ),
         Column("error", STRING, "What went wrong, for a failed attempt.", nullable=True),
     ),
     cluster_by=("job", "started_at"),

@@ -216,13 +216,13 @@ class Job:
     """Inputs that may be absent."""
     learns: bool = False
     """True when the job registers a model, so that MLflow must answer before anything is computed."""
-    sources: Callable[[SparkSession, Settings], tuple[SourcePin, ...]] | None = None
+    sources: Callable[[Lake, Settings], tuple[SourcePin, ...]] | None = None
     """Finds and pins inputs outside the lake."""
     lease_scope: Callable[[Settings], str] | None = None
     """What the lease is taken on beside the job, such as the source of an ingest."""
     always: bool = False
     """True for a job whose work depends on more than its inputs: a finished run is run again."""
-    drive: Callable[[SparkSession, Lake, Settings, Attempt], Result | None] | None = None
+    drive: Callable[[Lake, Settings, Attempt], Result | None] | None = None
     """For a job that is fed by a stream: calls the attempt for its micro-batch. None: nothing new came."""
 
     def __call__(self, run: Run, settings: Section) -> Outcome:

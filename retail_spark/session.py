@@ -1,7 +1,7 @@
 """The only place that builds a SparkSession.
 
 Started by spark-submit, on Databricks or against Spark Connect, the session that is there is taken and nothing of
-it is changed but what this package cannot do without (UTC, ANSI). Otherwise a local session is started with
+it is changed but what this package cannot do without (ALWAYS). Otherwise a local session is started with
 defaults for one machine: Delta's own are for big clusters.
 """
 
@@ -30,6 +30,13 @@ DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
+ALWAYS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    # Spark's default, INT96, has no statistics, and other engines read it badly or not at all
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+}
+"""What no session of this package does without, whoever started it."""
 CLASS_PATH = "spark.driver.extraClassPath"
 JVM_OPTIONS = "spark.driver.extraJavaOptions"
 _IVY_JARS = Path(os.environ.get("IVY_HOME", Path.home() / ".ivy2.5.2")) / "jars"
@@ -49,8 +56,8 @@ def get_session(settings: Settings, *, fast_start: bool = False) -> SparkSession
     # PySpark repeats every failed query as JSON on stderr; the error that is raised says the same
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
-    session.conf.set("spark.sql.session.timeZone", "UTC")
-    session.conf.set("spark.sql.ansi.enabled", "true")
+    for key, value in ALWAYS.items():
+        session.conf.set(key, value)
     return session
 
 
@@ -128,32 +135,34 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
     if fast_start:
         # C1 alone has room for 48 MB of code by default: a long test process would drop and compile again without end
         java += ["-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=512m"]
-    return DELTA | {
-        "spark.master": settings.spark.master or "local[*]",
-        "spark.driver.memory": settings.spark.driver_memory,
-        JVM_OPTIONS: " ".join(java),
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.shuffle.partitions": str(partitions),
-        "spark.sql.adaptive.enabled": "true",
-        # where the smaller side fits into memory, neither side is sorted: a MERGE joins whole files with few changes
-        "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "64m",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.ansi.enabled": "true",
-        "spark.sql.catalogImplementation": "in-memory",
-        "spark.sql.warehouse.dir": str(_beside(settings, "_warehouse")),
-        "spark.sql.execution.arrow.pyspark.enabled": "true",
-        # a call site for every column costs as much as building the plan; errors name the query all the same
-        "spark.python.sql.dataFrameDebugging.enabled": "false",
-        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
-        "spark.databricks.delta.snapshotPartitions": "1",
-        # what a MERGE reads is staged: Delta need not store it once more against a source that changes
-        "spark.databricks.delta.merge.materializeSource": "none",
-        "spark.sql.legacy.createHiveTableByDefault": "false",
-        "spark.port.maxRetries": "64",
-    }
+    return (
+        DELTA
+        | ALWAYS
+        | {
+            "spark.master": settings.spark.master or "local[*]",
+            "spark.driver.memory": settings.spark.driver_memory,
+            JVM_OPTIONS: " ".join(java),
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.sql.shuffle.partitions": str(partitions),
+            "spark.sql.adaptive.enabled": "true",
+            # where the smaller side fits into memory, neither side is sorted: a MERGE joins whole files with few changes
+            "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "64m",
+            "spark.sql.catalogImplementation": "in-memory",
+            "spark.sql.warehouse.dir": str(_beside(settings, "_warehouse")),
+            "spark.sql.execution.arrow.pyspark.enabled": "true",
+            # a call site for every column costs as much as building the plan; errors name the query all the same
+            "spark.python.sql.dataFrameDebugging.enabled": "false",
+            "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+            "spark.databricks.delta.snapshotPartitions": "1",
+            # what a MERGE reads is staged: Delta need not store it once more against a source that changes
+            "spark.databricks.delta.merge.materializeSource": "none",
+            "spark.sql.legacy.createHiveTableByDefault": "false",
+            "spark.port.maxRetries": "64",
+        }
+    )
 
 
 def _beside(settings: Settings, name: str) -> Path:

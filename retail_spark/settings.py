@@ -101,6 +101,12 @@ class RunSettings(Section):
     )
 
 
+class PipelineSettings(Section):
+    """What `retail-spark pipeline` runs."""
+
+    jobs: tuple[str, ...] = setting((), "jobs of the pipeline; empty: all whose inputs are there")
+
+
 class Settings(Section):
     """The root. The jobs' own sections are added by domains.settings_class(); read them with `section`."""
 
@@ -112,6 +118,7 @@ class Settings(Section):
     quality: QualitySettings = setting(QualitySettings, "checks and their pages")
     privacy: PrivacySettings = setting(PrivacySettings, "people's ids")
     run: RunSettings = setting(RunSettings, "what every run shares")
+    pipeline: PipelineSettings = setting(PipelineSettings, "what the command pipeline runs")
 
 
 S = TypeVar("S", bound=Section)

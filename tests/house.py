@@ -64,6 +64,14 @@ class House:
         quiet = Progress(name, quiet=True)
         return run_job(entry(name).job(), self.settings, spark=self.spark, force=force, progress=quiet)
 
+    def run_without_spark(self, name: str) -> Result:
+        """Runs a job that may not ask for a session."""
+
+        def none() -> SparkSession:
+            raise AssertionError(f"{name} asked for a session")
+
+        return run_job(entry(name).job(), self.settings, spark=none, progress=Progress(name, quiet=True))
+
     def contents(self) -> dict[str, str]:
         """What every table of a job holds: of gold and ids a hash, of what no domain writes the version."""
         found = [table for table in tables(self.lake) if table.parts[0] in COMPUTED]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.canonical import SILVER, quarantine_of
@@ -17,6 +16,7 @@ from retail_spark.lake.commits import carry_out
 from retail_spark.lake.contracts import Contract
 from retail_spark.lake.erasure import Erased, erase_from, erase_stages
 from retail_spark.lake.names import TableName
+from retail_spark.lake.store import Lake
 from retail_spark.lake.tombstones import TOMBSTONES, revealed, token_of
 from retail_spark.lake.writers import upsert
 from retail_spark.local_rows import frame_of_rows
@@ -68,7 +68,7 @@ def with_subjects() -> tuple[Contract, ...]:
     return tuple(found[name] for name in sorted(found) if found[name].subjects)
 
 
-def pin_ids(_: SparkSession, settings: Settings) -> tuple[SourcePin, ...]:
+def pin_ids(_: Lake, settings: Settings) -> tuple[SourcePin, ...]:
     """The lists of ids, by a salted digest: the run id tells nobody who left."""
     own = section(settings, "erase", JobSettings)
     salt = revealed(settings.privacy.salt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.canonical import SILVER, quarantine_of
@@ -26,9 +26,9 @@ from retail_spark.run import Attempt, Outcome, Result, Run, SourcePin, job
 from retail_spark.settings import Settings, section
 
 
-def pin_sources(spark: SparkSession, settings: Settings) -> tuple[SourcePin, ...]:
+def pin_sources(lake: Lake, settings: Settings) -> tuple[SourcePin, ...]:
     """Every input that a table uses, by content."""
-    mapping, lake = mapping_of(settings), Lake.open(spark, settings.lake)
+    mapping = mapping_of(settings)
     return tuple(pin for name in _used(mapping) for pin in _pins(lake, name, mapping.inputs[name], settings.data_root))
 
 
@@ -46,12 +46,12 @@ def ingest(run: Run, settings: JobSettings) -> Outcome:
     return Outcome(tables=tuple(writes), metrics=metrics)
 
 
-def drive(spark: SparkSession, lake: Lake, settings: Settings, attempt: Attempt) -> Result | None:
+def drive(lake: Lake, settings: Settings, attempt: Attempt) -> Result | None:
     """Batch mode: one attempt over all files. Incremental: one over the files that came since the last."""
     own = section(settings, "ingest", JobSettings)
     if own.mode == "batch":
-        return attempt(sources=pin_sources(spark, settings), batch=None)
-    return take_once(spark, lake, settings, attempt)
+        return attempt(sources=pin_sources(lake, settings), batch=None)
+    return take_once(lake.spark, lake, settings, attempt)
 
 
 def _pins(lake: Lake, name: str, spec: InputSpec, data_root: str) -> tuple[SourcePin, ...]:

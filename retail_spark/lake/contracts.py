@@ -83,8 +83,8 @@ class Contract:
     checks: tuple[tuple[str, str], ...] = ()
     """(name, SQL condition) over several columns."""
     known_by: str | None = None
-    dated_by: str | None = None
-    """SQL expression whose latest value is the default as_of of a job that the table drives; empty: known_by."""
+    dated_by: tuple[str, ...] = ()
+    """Columns whose latest value is the default as_of of a job that the table drives; empty: known_by."""
     snapshot: bool = False
     sound_statuses: tuple[str, ...] = ()
     """Values of `status` beside ok that are findings, not failures: they do not count for run.max_failed_share."""
@@ -115,6 +115,17 @@ class Contract:
     def subjects(self) -> tuple[str, ...]:
         """Columns that identify a customer or visitor."""
         return tuple(column.name for column in self.columns if column.subject)
+
+    @property
+    def date_columns(self) -> tuple[str, ...]:
+        """Dates and times whose latest value dates the table; empty for a table that knows none."""
+        return self.dated_by or ((self.known_by,) if self.known_by in self.names else ())
+
+    @property
+    def date_expression(self) -> str | None:
+        """SQL of the date that a row dates the table by: the latest of its date_columns. None without any."""
+        dates = [f"to_date({name})" for name in self.date_columns]
+        return None if not dates else dates[0] if len(dates) == 1 else f"greatest({', '.join(dates)})"
 
     def column(self, name: str) -> Column:
         """The column of that name. Raises KeyError."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,13 +69,16 @@ def local_table_id(table: str) -> str | None:
     return str(metadata["id"]) if metadata else None
 
 
-def opened(table: str) -> DeltaTable | None:
-    """The table in that folder without Spark; None where its log asks for more than the library knows."""
+def opened(table: str, *, version: int | None = None) -> DeltaTable | None:
+    """The table in that folder without Spark, at a version or as it is.
+
+    None where its log asks for more than the library knows, or tells no more of that version.
+    """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     try:
-        return DeltaTable(table)
+        return DeltaTable(table, version=version)
     except DeltaError:
         return None
 
@@ -89,6 +93,30 @@ def local_facts(table: str) -> TableFacts | None:
     told = [int(count) for count in files["num_records"].to_pylist() if count is not None] if files.num_rows else []
     is_told = not has_vectors and len(told) == files.num_rows
     return TableFacts(found.version(), sum(told) if is_told else None, found.metadata().description or "")
+
+
+def local_last_date(table: str, columns: Sequence[str], *, version: int) -> date | None:
+    """The latest date in these columns of a version of the table, from the statistics of its files.
+
+    None where they do not tell: a file without statistics of every column, deletion vectors, no rows.
+    """
+    found = opened(table, version=version)
+    if found is None or "deletionVectors" in (found.protocol().reader_features or ()):
+        return None
+    files = found.get_add_actions(flatten=True)
+    known = set(files.schema.names)
+    if not files.num_rows or not {f"max.{name}" for name in columns} <= known or "num_records" not in known:
+        return None
+    rows = files["num_records"].to_pylist()
+    dates: list[date] = []
+    for name in columns:
+        latest, empty = files[f"max.{name}"].to_pylist(), files[f"null_count.{name}"].to_pylist()
+        for value, nulls, count in zip(latest, empty, rows, strict=True):
+            if value is None and (count is None or nulls != count):
+                return None
+            if value is not None:
+                dates.append(value.date() if isinstance(value, datetime) else value)
+    return max(dates, default=None)
 
 
 def local_schema(table: str) -> T.StructType | None:

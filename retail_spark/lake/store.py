@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.errors import ContractError, InputError
 from retail_spark.lake.contracts import Contract
-from retail_spark.lake.log import CommitInfo, local_commits, local_schema, local_table_id
+from retail_spark.lake.log import CommitInfo, local_commits, local_last_date, local_schema, local_table_id
 from retail_spark.lake.names import TableName
 from retail_spark.settings import LakeSettings
 
@@ -125,6 +126,12 @@ class Lake:
             if commit.changes_data:
                 return Pin(str(table), self._table_id(table), commit.version, newest)
         return Pin(str(table), self._table_id(table), 0, newest or 0)
+
+    def last_date_in_log(self, contract: Contract, *, version: int | None) -> date | None:
+        """The latest date that dates a version of the table, where its log tells it without Spark; else None."""
+        if version is None or not contract.date_columns or not self.has_local_logs:
+            return None
+        return local_last_date(self.path(contract.table), contract.date_columns, version=version)
 
     def commits(self, table: TableName) -> Iterator[CommitInfo]:
         """The table's commits, newest first."""

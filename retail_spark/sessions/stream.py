@@ -32,19 +32,19 @@ class MicroBatch:
     checkpoint_id: str
 
 
-def drive(spark: SparkSession, lake: Lake, settings: Settings, attempt: Attempt) -> Result | None:
+def drive(lake: Lake, settings: Settings, attempt: Attempt) -> Result | None:
     """Batch: one attempt. Stream: one attempt a micro-batch, until all that is there has been taken."""
     own = section(settings, "sessionize", JobSettings)
     if own.source == "batch":
         return attempt(sources=(), batch=None)
-    if not is_classic(spark):
+    if not is_classic(lake.spark):
         raise ServiceMissingError(
             "the stream of sessionize needs a classic Spark session, this is Spark Connect.",
             fix="submit the job to the cluster, or use sessionize.source=batch",
         )
     if not lake.exists(EVENTS.table):
         raise InputError(f"{EVENTS.name} does not exist in {lake.where}.", fix="ingest a source of events first")
-    return _take_all(spark, lake, own, attempt)
+    return _take_all(lake.spark, lake, own, attempt)
 
 
 def check_checkpoint(lake: Lake, *, application_id: str, checkpoint_id: str) -> None:

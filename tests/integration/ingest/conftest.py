@@ -101,7 +101,7 @@ def ingested(spark: SparkSession, lake: Lake, settings: Settings) -> Done:
         pins={contract.name: lake.pin(contract.table) for contract in JOB.writes},
         last_pins={},
         progress=Progress("test", quiet=True),
-        sources=pin_sources(spark, settings),
+        sources=pin_sources(lake, settings),
     )
     outcome = JOB(run, section(settings, "ingest", JOB.settings))
     assert isinstance(outcome.tables, tuple)

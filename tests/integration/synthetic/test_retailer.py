@@ -266,7 +266,7 @@ def test_ingest_finds_every_bad_row_and_keeps_all_others(tiny: Lake, table: Tabl
         pins={contract.name: tiny.pin(contract.table) for contract in INGEST.writes},
         last_pins={},
         progress=Progress("test", quiet=True),
-        sources=pin_sources(tiny.spark, settings),
+        sources=pin_sources(tiny, settings),
     )
     metrics = INGEST(run, section(settings, "ingest", INGEST.settings)).metrics
     expected: dict[str, int] = {}

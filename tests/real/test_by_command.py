@@ -1,0 +1,169 @@
+"""Every ready mapping through every job that its tables allow, by the command and with the shipped file alone.
+
+Here on cuts of the large files (whole stores, whole customers); on the whole files, with the published figures, by
+`make real` (test_figures).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from retail_spark.domains import JOBS
+from tests.real.conftest import ShopOf
+from tests.real.shops import REPO, Shop
+
+pytestmark = pytest.mark.slow
+
+RUNS = {
+    "online_retail": {"recommend", "forecast", "elasticity"},
+    "complete_journey_sample": {"recommend", "forecast", "elasticity"},
+    "dataco_orders": {"recommend", "forecast", "elasticity", "supplier_risk"},
+    "dominicks_orange_juice": {"forecast", "elasticity"},
+    "walmart_weekly_sales": {"forecast"},
+    "bakery_newsvendor": {"forecast"},
+    "cdnow": set[str](),
+    "scms_deliveries": {"supplier_risk"},
+    "apache_access_log": {"sessionize"},
+    "diginetica_views": {"sessionize"},
+}
+"""Source -> the jobs beside ingest that it feeds."""
+_GENERATED = {"synthetic", "synthetic_market", "complete_journey"}
+"""Mappings of what is made here, and of the package that `make grocery` installs."""
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def shop(request: pytest.FixtureRequest, cut_shop: ShopOf) -> Shop:
+    """The cut of a source after one pipeline by its command."""
+    found = cut_shop(request.param)
+    statuses = found.pipeline()
+    ended = {name for name, status in statuses.items() if status in ("done", "gate_refused")}
+    assert ended == {"ingest", *RUNS[request.param]}, statuses
+    return found
+
+
+def test_no_ready_mapping_is_left_out() -> None:
+    assert {path.stem for path in (REPO / "conf" / "sources").glob("*.yml")} == {*RUNS, *_GENERATED}
+
+
+def test_no_row_is_lost_on_the_way_into_silver(shop: Shop) -> None:
+    told = shop.metrics["ingest"]
+    tables = {name.partition(".")[0] for name in told if name.endswith(".rows_in")}
+    assert tables
+    for table in tables:
+        parts = Counter(
+            {name.split(".", 1)[1]: int(value) for name, value in told.items() if name.startswith(f"{table}.")}
+        )
+        gone = sum(n for part, n in parts.items() if part in ("quarantined", "duplicates", "filtered", "collapsed"))
+        assert parts["rows_in"] == parts["kept"] + gone, (table, parts)
+        assert shop.count(f"silver.{table}") == parts["kept"]
+
+
+def test_every_gold_table_with_a_status_is_sound(shop: Shop) -> None:
+    with_status = [t for t in shop.tables if t.startswith("gold.") and "status" in _columns(shop, t)]
+    for table in with_status:
+        statuses = shop.statuses(table)
+        failed = statuses.get("failed", 0)
+        assert failed == 0, (table, statuses, shop.rows("SELECT * FROM t WHERE status = 'failed' LIMIT 2", t=table))
+
+
+def test_a_second_call_of_a_job_is_unchanged(shop: Shop) -> None:
+    name = next((name for name in JOBS if name in RUNS[shop.source]), "ingest")
+    again = shop.command("run", name)
+    assert again.returncode == 0, again.stderr
+    assert '"status": "unchanged"' in again.stdout.splitlines()[-1]
+
+
+def _columns(shop: Shop, table: str) -> set[str]:
+    return set(shop.rows("SELECT * FROM t LIMIT 1", t=table)[0]) if shop.count(table) else set()
+
+
+# what single sources must say
+
+
+def lines_of(shop: Shop, name: str) -> list[dict[str, str]]:
+    path = shop.data_root / shop.source / name
+    with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def check_online_retail(shop: Shop) -> None:
+    customers = {line["CustomerID"] for line in lines_of(shop, "online_retail.csv.gz")} - {""}
+    listed = shop.rows(
+        "SELECT customer_id, list, count(*) AS n FROM t GROUP BY customer_id, list", t="gold.recommendations"
+    )
+    assert {row["list"] for row in listed} == {"all", "discover"}
+    assert {row["customer_id"] for row in listed} - {"*"} <= customers
+    assert (
+        shop.value(
+            "SELECT max(n) AS n FROM (SELECT count(*) AS n FROM t GROUP BY list, customer_id, rank)",
+            t="gold.recommendations",
+        )
+        == 1
+    )
+    check_forecasts(shop)
+
+
+def check_forecasts(shop: Shop) -> None:
+    assert shop.count("gold.forecasts", "mean < lo_95 OR mean > hi_95") == 0
+    steps = shop.rows(
+        "SELECT store_id, product_id, count(*) AS n FROM t GROUP BY store_id, product_id", t="gold.forecasts"
+    )
+    assert len({row["n"] for row in steps}) == 1, "every series has every step"
+    sold = shop.value("SELECT count(*) AS n FROM (SELECT DISTINCT store_id, product_id FROM t)", t="silver.sales")
+    assert len(steps) >= sold
+
+
+def check_orange_juice(shop: Shop) -> None:
+    check_forecasts(shop)
+    signs = shop.rows("SELECT estimate FROM t WHERE level = 'total'", t="gold.elasticity_estimates")
+    assert signs
+    own = shop.value("SELECT avg(elasticity) AS e FROM t WHERE status = 'ok'", t="gold.elasticities")
+    assert -5 < own < -1.5, "orange juice reacts to its price"
+
+
+def check_dataco(shop: Shop) -> None:
+    check_forecasts(shop)
+    check_deliveries(shop)
+
+
+def check_deliveries(shop: Shop) -> None:
+    assert shop.count("gold.supplier_risk") > 0
+    assert shop.count("gold.delivery_risk", "p_late < 0 OR p_late > 1 OR p_late IS NULL") == 0
+
+
+def check_cdnow(shop: Shop) -> None:
+    """Counts of PROVENANCE.md."""
+    assert shop.count("silver.sales") == 69_659
+    assert shop.count("silver.customers") == 23_570
+
+
+def check_sessions_of_diginetica(shop: Shop) -> None:
+    assert shop.count("gold.sessions") == 2_986
+
+
+def check_sessions_of_apache(shop: Shop) -> None:
+    assert shop.count("gold.sessions") == 3_223
+    assert shop.count("silver.events") == 9_999
+
+
+CHECKS: dict[str, Callable[[Shop], None]] = {
+    "online_retail": check_online_retail,
+    "complete_journey_sample": check_forecasts,
+    "dataco_orders": check_dataco,
+    "dominicks_orange_juice": check_orange_juice,
+    "walmart_weekly_sales": check_forecasts,
+    "bakery_newsvendor": check_forecasts,
+    "cdnow": check_cdnow,
+    "scms_deliveries": check_deliveries,
+    "apache_access_log": check_sessions_of_apache,
+    "diginetica_views": check_sessions_of_diginetica,
+}
+
+
+def test_the_rows_say_what_this_source_is_known_for(shop: Shop) -> None:
+    CHECKS[shop.source](shop)
