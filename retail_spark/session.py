@@ -148,7 +148,7 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
             "spark.ui.showConsoleProgress": "false",
             "spark.sql.shuffle.partitions": str(partitions),
             "spark.sql.adaptive.enabled": "true",
-            # where the smaller side fits into memory, neither side is sorted: a MERGE joins whole files with few changes
+            # where the smaller side fits into memory, nothing is sorted: a MERGE joins whole files with few changes
             "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "64m",
             "spark.sql.catalogImplementation": "in-memory",
             "spark.sql.warehouse.dir": str(_beside(settings, "_warehouse")),
