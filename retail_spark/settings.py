@@ -107,6 +107,17 @@ class PipelineSettings(Section):
     jobs: tuple[str, ...] = setting((), "jobs of the pipeline; empty: all whose inputs are there")
 
 
+class SqlSettings(Section):
+    """How the command `sql` answers."""
+
+    stay_minutes: int = setting(
+        10,
+        "how long a session stays after a question on a local lake, to answer the next in less than a second; 0: none",
+        unit="minutes",
+        ge=0,
+    )
+
+
 class Settings(Section):
     """The root. The jobs' own sections are added by domains.settings_class(); read them with `section`."""
 
@@ -118,6 +129,7 @@ class Settings(Section):
     quality: QualitySettings = setting(QualitySettings, "checks and their pages")
     privacy: PrivacySettings = setting(PrivacySettings, "people's ids")
     run: RunSettings = setting(RunSettings, "what every run shares")
+    sql: SqlSettings = setting(SqlSettings, "how the command sql answers")
     pipeline: PipelineSettings = setting(PipelineSettings, "what the command pipeline runs")
 
 

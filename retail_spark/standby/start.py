@@ -1,0 +1,81 @@
+"""Asks the session that stays, and starts it where it is not there yet."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from retail_spark.code_version import code_version
+from retail_spark.errors import ServiceMissingError
+from retail_spark.progress import Progress
+from retail_spark.settings import Settings
+from retail_spark.standby.talk import Answer, Question, ask, socket_of
+
+_START_SECONDS = 120.0
+_LOOK_SECONDS = 0.05
+
+
+def may_stay(settings: Settings) -> bool:
+    """True where a session of this package's own answers: on a local lake, unless sql.stay_minutes is 0."""
+    is_local = settings.lake.catalog is None and "://" not in settings.lake.root.removeprefix("file:")
+    given = {"PYSPARK_GATEWAY_PORT", "DATABRICKS_RUNTIME_VERSION", "SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED"}
+    master = settings.spark.master or "local"
+    return settings.sql.stay_minutes > 0 and is_local and master.startswith("local") and given.isdisjoint(os.environ)
+
+
+def answer_from_standby(settings: Settings, question: Question) -> Answer | None:
+    """The answer of the session that stays, started where it is not there. None where there is no private place.
+
+    Raises ServiceMissingError when it does not start.
+    """
+    path = socket_of(settings, code=code_version("retail_spark.standby"))
+    if path is None:
+        return None
+    answer = ask(path, question)
+    if answer is not None:
+        return answer
+    with path.with_suffix(".starting").open("a") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # of two that ask at once one starts it
+        answer = ask(path, question)
+        if answer is not None:
+            return answer
+        _start(settings, path)
+    return ask(path, question)
+
+
+def _start(settings: Settings, path: Path) -> None:
+    Progress("sql").note(
+        f"starting a session, which stays for {settings.sql.stay_minutes} minutes after the last question "
+        "(sql.stay_minutes=0: none stays)"
+    )
+    path.unlink(missing_ok=True)
+    log = path.with_suffix(".log")
+    given = {
+        "socket": str(path),
+        "stay_minutes": settings.sql.stay_minutes,
+        "settings": {name: getattr(settings, name).model_dump(mode="json") for name in ("lake", "spark")},
+    }
+    with log.open("wb") as file:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "retail_spark.standby.server"],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    assert server.stdin is not None
+    server.stdin.write(json.dumps(given).encode())
+    server.stdin.close()
+    until = time.monotonic() + _START_SECONDS
+    while not path.exists():
+        if server.poll() is not None or time.monotonic() > until:
+            server.kill()
+            raise ServiceMissingError(
+                "the session that answers SQL did not start.", fix=f"read {log}, or ask with --engine spark"
+            )
+        time.sleep(_LOOK_SECONDS)
