@@ -146,6 +146,20 @@ def tables(config: Files = None, sets: Sets = None) -> None:
 
 
 @app.command()
+def report(
+    config: Files = None,
+    sets: Sets = None,
+    to: Annotated[str | None, typer.Option(help="File to write; left out: _report/index.html of the lake.")] = None,
+) -> None:
+    """Writes one page about the lake: what its jobs found, how sound the data are, how to ask further."""
+    from retail_spark.launch import open_lake_for_query
+    from retail_spark.report.page import write_report
+
+    settings = _settings(config, sets)
+    print(write_report(open_lake_for_query(settings), settings, to=to))
+
+
+@app.command()
 def config(
     config: Files = None,
     sets: Sets = None,

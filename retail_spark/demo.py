@@ -14,6 +14,7 @@ from retail_spark.pipeline import Step, order_of_jobs, run_pipeline, worst_exit_
 from retail_spark.progress import Progress
 from retail_spark.quality.docs import FOLDER as DATA_DOCS
 from retail_spark.registry.tracking import Registry
+from retail_spark.report.page import write_report
 from retail_spark.settings import Settings
 
 SettingsOf = Callable[[Sequence[str], Sequence[str]], Settings]
@@ -53,5 +54,6 @@ def _summary(settings: Settings, spark: Session, steps: Sequence[Step], *, secon
         f'  SQL        .venv/bin/retail-spark sql --set lake.root={root} "{query}"',
         f"  MLflow UI  .venv/bin/mlflow ui --backend-store-uri {registry.connection.shown}",
         f"  Data Docs  {docs}",
+        f"  Report     {write_report(lake, settings) if lake.is_local else 'retail-spark report --to FILE'}",
     ]
     return "\n".join(lines)

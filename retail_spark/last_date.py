@@ -9,10 +9,39 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.errors import InputError
+from retail_spark.lake.contracts import Contract
+from retail_spark.lake.store import Lake
 
 _LOOKED_AT = 50
 _FEW = 3
 """So many dates beyond a gap are a slip of somebody's pen; more of them are a shop that was closed."""
+
+
+def last_date_of(
+    lake: Lake, contract: Contract, *, version: int | None, floor: date | None, max_gap_days: int
+) -> date | None:
+    """The latest date of a version of the table, by the contract's date_columns; None where it has none.
+
+    `floor` is a date that an earlier run found there: a table seldom goes back in time, so files without rows since
+    then need not be read. Raises InputError for a table without rows, and for a last date far beyond the one before.
+    """
+    dated_by = contract.date_expression
+    if dated_by is None:
+        return None
+    frame = lake.read(contract.table, version=version)
+    recent = [(frame.where(F.expr(dated_by) >= F.lit(floor)), floor)] if floor else []
+    for rows, earlier in (*recent, (frame, None)):
+        last = last_date(
+            rows,
+            dated_by=dated_by,
+            before=earlier,
+            name=contract.name,
+            key=contract.key,
+            max_gap_days=max_gap_days,
+        )
+        if last is not None:
+            return last
+    raise InputError(f"{contract.name} is empty in {lake.where}.", fix="ingest some rows first")
 
 
 def last_date(

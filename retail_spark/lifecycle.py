@@ -26,7 +26,7 @@ from retail_spark.lake.leases import Lease, hold
 from retail_spark.lake.query import with_latest
 from retail_spark.lake.store import Lake, Pin
 from retail_spark.lake.writers import Write
-from retail_spark.last_date import last_date
+from retail_spark.last_date import last_date_of
 from retail_spark.ops import AttemptRow, Finished, History, Output, record
 from retail_spark.progress import Progress
 from retail_spark.quality.checks import check
@@ -39,7 +39,7 @@ from retail_spark.registry.models import RunRecord
 from retail_spark.registry.tracking import Registry
 from retail_spark.run import Job, Outcome, Result, Run, SourcePin
 from retail_spark.secrets import masked
-from retail_spark.settings import Settings, section
+from retail_spark.settings import Settings, plain_values, section
 
 _BESIDE = 4  # small tables cost the driver more than the cluster: several commits at once hide that
 _SCORED_BY_NONE = Verdict(passed=True, scorer="candidate", model_version=None, reasons=())
@@ -109,7 +109,7 @@ class Life:
         names = [self.job.name, "run"]
         names += ["gate"] if self.job.learns else []
         names += ["source", "inputs", "tables"] if self.job.sources is not None else []
-        return {name: _plain(getattr(self.settings, name)) for name in names}
+        return {name: plain_values(getattr(self.settings, name)) for name in names}
 
     @cached_property
     def code(self) -> str:
@@ -195,30 +195,20 @@ class Life:
 
     def _as_of(self, pins: Mapping[str, Pin]) -> date | None:
         driving = self.job.driving
-        dated_by = None if driving is None else driving.date_expression
-        if driving is None or dated_by is None:
+        if driving is None or driving.date_expression is None:
             if self.given_as_of is not None:
                 raise UsageError(f"{self.job.name} has no as-of date.", fix="leave --as-of out")
             return None
         if self.given_as_of is not None:
             return self.given_as_of
-        frame = self.lake.read(driving.table, version=pins[driving.name].read_version)
         before = self.history.last_finished()
-        floor = before.as_of if before else None
-        # a table seldom goes back in time: files without rows since the last run's date need not be read
-        recent = [(frame.where(F.expr(dated_by) >= F.lit(floor)), floor)] if floor else []
-        for rows, earlier in (*recent, (frame, None)):
-            last = last_date(
-                rows,
-                dated_by=dated_by,
-                before=earlier,
-                name=driving.name,
-                key=driving.key,
-                max_gap_days=self.settings.run.max_gap_days,
-            )
-            if last is not None:
-                return last
-        raise InputError(f"{driving.name} is empty in {self.lake.where}.", fix="ingest some rows first")
+        return last_date_of(
+            self.lake,
+            driving,
+            version=pins[driving.name].read_version,
+            floor=before.as_of if before else None,
+            max_gap_days=self.settings.run.max_gap_days,
+        )
 
     def _run_id(self, pins: Mapping[str, Pin], sources: Sequence[SourcePin], as_of: date | None) -> str:
         identity = {
@@ -352,7 +342,11 @@ class Life:
             with ThreadPoolExecutor(_BESIDE) as pool:
                 reports = list(pool.map(check_one, staged))
             if self.settings.quality.data_docs:
-                self._show(row, now, staged, reports)
+                as_of = str(row.as_of) if row.as_of else None
+                docs = DataDocs.open(
+                    self.lake, run_id=row.run_id, job=row.job, attempt=row.attempt, as_of=as_of, checked_at=now
+                )
+                docs.add_all(zip(reports, (write.contract for write in staged), strict=True))
             if reports:
                 rows = expectation_rows(reports, run_id=row.run_id, attempt=row.attempt, checked_at=now)
                 append_rows(self.lake, EXPECTATIONS, rows, run_id=f"{row.run_id}-{row.attempt}")
@@ -361,14 +355,6 @@ class Life:
         for write in staged:
             check_failed_share(write.frame, write.contract, limit=self.settings.run.max_failed_share)
         return reports
-
-    def _show(self, row: AttemptRow, now: datetime, staged: Sequence[Write], reports: Sequence[CheckReport]) -> None:
-        as_of = str(row.as_of) if row.as_of else None
-        docs = DataDocs.open(
-            self.lake, run_id=row.run_id, job=row.job, attempt=row.attempt, as_of=as_of, checked_at=now
-        )
-        for write, report in zip(staged, reports, strict=True):
-            docs.add(report, write.contract)
 
     def _written(self, row: AttemptRow, staged: Sequence[Write], reports: Sequence[CheckReport]) -> list[Output]:
         def write_one(write: Write, report: CheckReport) -> Output:
@@ -408,12 +394,3 @@ class Life:
             record(self.lake, row, status="failed", seconds=self.progress.seconds, error=masked(text)[:4000])
         except Exception as second:
             self.progress.note(f"the failure could not be recorded: {masked(str(second)).splitlines()[0]}")
-
-
-def _plain(value: Any) -> Any:
-    """A setting as JSON values."""
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json", by_alias=True)
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return value

@@ -6,6 +6,7 @@ variables < --set section.key=value. The sections of the jobs live with their jo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -142,3 +143,12 @@ def section(settings: Settings, name: str, kind: type[S]) -> S:
     if not isinstance(found, kind):
         raise UsageError(f"there is no section {name!r} of {kind.__name__}.", fix="add the job to domains.py")
     return found
+
+
+def plain_values(value: Any) -> Any:
+    """A setting, or a group of settings, as JSON values."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, Mapping):
+        return {key: plain_values(item) for key, item in value.items()}
+    return value

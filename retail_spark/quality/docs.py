@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -59,6 +60,11 @@ class DataDocs:
     def index(self) -> Path | None:
         """The page to open; None when pages are skipped."""
         return None if self.root is None else self.root / "index.html"
+
+    def add_all(self, reports: Iterable[tuple[CheckReport, Contract]]) -> None:
+        """Writes the pages of several tables."""
+        for report, contract in reports:
+            self.add(report, contract)
 
     def add(self, report: CheckReport, contract: Contract) -> Path | None:
         """Writes the page of a table, and the index. The first report of an attempt replaces the run's old pages.

@@ -6,6 +6,8 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from retail_spark.registry.connection import Connection, warm
@@ -29,6 +31,7 @@ PREVIOUS = "previous"
 _TAG = "retail_spark."
 _PARAMS_AT_ONCE = 100  # MLflow's own limit
 _NONE = "none"
+_FIGURES = "figures"
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,17 @@ class Registry:
             client.set_terminated(logged, "FINISHED")
         return logged
 
+    def figures(self, job: str, run_id: str) -> dict[str, bytes]:
+        """The pictures that a run has logged, by file name; none where MLflow does not know the run."""
+        with self.connection.talking() as client, TemporaryDirectory() as folder:
+            experiment = client.get_experiment_by_name(self.experiment)
+            where = f"tags.`{_TAG}run_id` = '{run_id}' and tags.`{_TAG}job` = '{job}'"
+            runs = client.search_runs([experiment.experiment_id], where, max_results=1) if experiment else []
+            if not runs or not client.list_artifacts(runs[0].info.run_id, _FIGURES):
+                return {}
+            files = Path(client.download_artifacts(runs[0].info.run_id, _FIGURES, folder)).glob("*.png")
+            return {file.name: file.read_bytes() for file in sorted(files)}
+
     def log_trials(self, run: RunRecord, trials: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
         """One child run a hyper-parameter trial ({"params": ..., "metrics": ...}); trials already there stay."""
         with self.connection.talking() as client:
@@ -156,7 +170,7 @@ class Registry:
         client.log_inputs(logged, as_datasets(run))
         for name, figure in figures.items():
             file = name if "." in name else f"{name}.png"
-            client.log_figure(logged, figure, f"figures/{file}")
+            client.log_figure(logged, figure, f"{_FIGURES}/{file}")
         return logged
 
     def _run_of(self, client: Any, run: RunRecord) -> Any:
