@@ -81,7 +81,7 @@ give_uv_pips_settings() { # mirrors, certificates and proxy, as pip has them; wh
 install_lock() { # lock file; the packages that it needs to be built come from another lock, so nothing is unhashed
     say "installing $1"
     if [ -x "$venv/bin/uv" ]; then
-        if (give_uv_pips_settings; "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-config \
+        if (give_uv_pips_settings; "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --no-config \
             --no-build-isolation --no-deps --require-hashes --index-strategy unsafe-best-match -r "$1"); then
             return
         fi
@@ -113,6 +113,8 @@ set_up_base() {
     install_lock requirements-build.lock
     install_lock requirements.lock
     pip_install --no-index -e .
+    # uv compiles packages where asked, pip always; without this every process with PYTHONDONTWRITEBYTECODE compiles ours
+    "$venv/bin/python" -m compileall -q retail_spark
     say "fetching Delta's JAR and writing Spark's defaults"
     "$venv/bin/python" deploy/prefetch.py
     stamp requirements.lock requirements-build.lock requirements-uv.lock >"$venv/.set-up"

@@ -19,6 +19,7 @@ from retail_spark.lake.commits import carry_out, epoch
 from retail_spark.lake.contracts import DOUBLE, Contract
 from retail_spark.lake.log import opened
 from retail_spark.lake.store import Lake
+from retail_spark.lake.without_spark import queried
 from retail_spark.lake.writers import append_once
 from retail_spark.local_rows import arrow_table, frame_of_rows
 
@@ -73,20 +74,13 @@ def read_rows(
 def _read_local(
     table: DeltaTable, contract: Contract, *, where: Mapping[str, str], newest_by: str, most: int | None
 ) -> list[dict[str, Any]]:
-    import pyarrow as pa
-    from deltalake import QueryBuilder
-
-    rows = QueryBuilder().register("journal", table)
     texts = {name: text.replace("'", "''") for name, text in where.items()}
     condition = " AND ".join(
         [f"\"{contract.column(name).name}\" = '{text}'" for name, text in texts.items()] or ["true"]
     )
     order = f'ORDER BY "{contract.column(newest_by).name}" DESC' + ("" if most is None else f" LIMIT {int(most)}")
-    found = pa.table(rows.execute(f"SELECT * FROM journal WHERE {condition} {order}"))
-    return [
-        {name: _plain(row.get(name), contract.column(name).type) for name in contract.names}
-        for row in found.to_pylist()
-    ]
+    found = queried(f"SELECT * FROM journal WHERE {condition} {order}", {"journal": table})
+    return [{name: _plain(row.get(name), contract.column(name).type) for name in contract.names} for row in found]
 
 
 def _plain(value: Any, kind: T.DataType) -> Any:

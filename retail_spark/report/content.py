@@ -16,6 +16,7 @@ from retail_spark.lake.log import opened
 from retail_spark.lake.names import TableName
 from retail_spark.lake.query import facts, tables
 from retail_spark.lake.store import Lake
+from retail_spark.lake.without_spark import queried
 from retail_spark.ops import FINISHED, JOB_RUNS
 from retail_spark.quality.report import EXPECTATIONS
 from retail_spark.registry.tracking import Registry
@@ -91,15 +92,8 @@ def newest_rows(lake: Lake, excerpt: Excerpt) -> Rows:
     if len(readable) < len(excerpt.tables):
         query = _BRACED.sub(lambda name: lake.ref(TableName.parse(name.group(1))), sql)
         return [row.asDict(recursive=True) for row in lake.spark.sql(query).collect()]
-    import pyarrow as pa
-    from deltalake import QueryBuilder
-
-    engine = QueryBuilder()
-    for name, table in readable.items():
-        engine.register(name.replace(".", "_"), table)
     query = _BRACED.sub(lambda name: name.group(1).replace(".", "_"), sql)
-    rows: Rows = pa.table(engine.execute(query)).to_pylist()
-    return rows
+    return queried(query, {name.replace(".", "_"): table for name, table in readable.items()})
 
 
 def _part(lake: Lake, registry: Registry, row: dict[str, Any], there: set[str]) -> JobPart:

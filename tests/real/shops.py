@@ -12,7 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+from deltalake import DeltaTable
+
+from retail_spark.lake.without_spark import queried
 
 REPO = Path(__file__).parents[2]
 
@@ -41,12 +43,8 @@ class Shop:
 
     def rows(self, query: str, **tables: str) -> list[dict[str, Any]]:
         """The rows of a query over tables of the lake, named as in `sales="silver.sales"`."""
-        from deltalake import DeltaTable, QueryBuilder
-
-        engine = QueryBuilder()
-        for name, table in tables.items():
-            engine.register(name, DeltaTable(str(self.lake / table.replace(".", "/"))))
-        return pa.table(engine.execute(query)).to_pylist()
+        opened = {name: DeltaTable(str(self.lake / table.replace(".", "/"))) for name, table in tables.items()}
+        return queried(query, opened)
 
     def value(self, query: str, **tables: str) -> Any:
         """The only value of a query."""
