@@ -7,6 +7,7 @@ The file names and the `commitInfo` and `metaData` actions are part of Delta's p
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _COMMIT_FILE = re.compile(r"(\d{20})\.json")
+_LOG_FILE = re.compile(r"\d{20}\.(?:json|checkpoint\b)")
 
 
 # Commits of these operations leave every row as it was.
@@ -53,6 +55,15 @@ class CommitInfo:
         return self.operation not in _KEEPS_DATA
 
 
+def has_log(table: str) -> bool:
+    """True where that folder holds a table: a log without any commit is what a crash left of a table not yet made."""
+    try:
+        with os.scandir(f"{table}/_delta_log") as files:
+            return any(_LOG_FILE.match(file.name) for file in files)
+    except OSError:
+        return False
+
+
 def local_commits(table: str) -> Iterator[CommitInfo]:
     """The commits of the table in that folder, newest first; those that Delta's clean-up removed are not told."""
     files = sorted((f for f in (Path(table) / "_delta_log").iterdir() if _COMMIT_FILE.fullmatch(f.name)), reverse=True)
@@ -68,13 +79,13 @@ def local_table_id(table: str) -> str | None:
     return str(metadata["id"]) if metadata else None
 
 
-def opened(table: str) -> DeltaTable | None:
+def opened(table: str, *, version: int | None = None) -> DeltaTable | None:
     """The table in that folder without Spark; None where its log asks for more than the library knows."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     try:
-        return DeltaTable(table)
+        return DeltaTable(table, version=version)
     except DeltaError:
         return None
 
