@@ -33,6 +33,7 @@ _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIV
 _CONTAINERS = ("abfs", "abfss", "wasb", "wasbs")
 """In these addresses the word before the @ is a container, not a person."""
 _REFERRED = ("env:", "file:", "databricks:", MASK)
+_NOTHING = ("null", "None", "''", '""')
 _LEAST = 6
 _revealed: set[str] = set()
 """Every secret that this process has fetched, so that no text shows one, whatever stands around it."""
@@ -133,7 +134,7 @@ def _tells_secret(name: str, value: str) -> bool:
 def _without_value(found: re.Match[str]) -> str:
     value, kind = found.group("value"), found.group("kind")
     quote = value[0] if value[0] in "\"'" else ""
-    if value.strip("\"'").startswith(_REFERRED):
+    if value.strip("\"'").startswith(_REFERRED) or value in _NOTHING:
         return found.group(0)
     return f"{found.group('head')}{f'{kind} ' if kind else ''}{quote}{MASK}{quote}"
 

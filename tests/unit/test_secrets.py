@@ -81,6 +81,8 @@ def test_a_secret_that_was_fetched_is_hidden_wherever_it_stands(monkeypatch: pyt
     [
         "see https://mlflow.example/runs?page=2",
         "token: env:MLFLOW_TOKEN",
+        "token: null",
+        "password=None",
         "--set privacy.salt=env:SALT",
         "abfss://lake@account.dfs.core.windows.net/x",
         "12:30:00 ann@example.org wrote 5 keys",
