@@ -31,10 +31,11 @@ test-slow: setup ## the tests marked slow: whole runs, clusters, kills, samples 
 real: setup ## the tests that read whole real files (CI reads samples of them)
 	@$(PYTEST) -m real
 
-lint: setup ## ruff, mypy, and conf/base.yml as printed from the defaults
+lint: setup ## ruff, mypy, deptry, and conf/base.yml as printed from the defaults
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/deptry .
 	@diff -u conf/base.yml <($(BIN)/retail-spark config --defaults) \
 		|| { echo "conf/base.yml is stale: $(BIN)/retail-spark config --defaults > conf/base.yml"; exit 1; }
 

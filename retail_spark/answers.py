@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from pyspark.errors import AnalysisException, ParseException
@@ -14,9 +15,14 @@ from pyspark.sql import Row
 from retail_spark.errors import InputError, UsageError
 from retail_spark.lake.query import facts, run_sql, tables
 from retail_spark.lake.store import Lake
+from retail_spark.visible import visible
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_WIDEST = 1000
+"""Letters of a cell shown in a table; csv and json give all."""
 
 
-def rendered(lake: Lake, query: str, *, form: str, limit: int) -> tuple[str, bool]:
+def rendered(lake: Lake, query: str, *, form: str, limit: int, for_spreadsheets: bool = False) -> tuple[str, bool]:
     """The query's result as text, and whether it was cut at `limit` rows.
 
     Raises UsageError for a query that does not parse, InputError for a table or column that is not there.
@@ -30,7 +36,9 @@ def rendered(lake: Lake, query: str, *, form: str, limit: int) -> tuple[str, boo
         there = ", ".join(str(table) for table in tables(lake)) or "none yet"
         raise InputError(f"the query cannot be answered: {_first_line(error)}", fix=f"tables: {there}") from error
     names, shown = frame.columns, rows[:limit]
-    text = {"csv": _csv, "json": _json, "table": aligned}[form](names, shown)
+    as_csv = partial(_csv, change=_no_formula if for_spreadsheets else _cell)
+    forms: dict[str, Callable[[Sequence[str], Sequence[Row]], str]] = {"csv": as_csv, "json": _json, "table": aligned}
+    text = forms[form](names, shown)
     return text, len(rows) > limit
 
 
@@ -49,12 +57,17 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
-def _csv(names: Sequence[str], rows: Sequence[Row]) -> str:
+def _csv(names: Sequence[str], rows: Sequence[Row], *, change: Callable[[Any], Any]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([[_cell(value) for value in row] for row in rows])
+    writer.writerows([[change(value) for value in row] for row in (names, *rows)])
     return out.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    """A text that a spreadsheet would compute is led by an apostrophe, which it hides; a number stays one."""
+    cell = _cell(value)
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def _json(names: Sequence[str], rows: Sequence[Row]) -> str:
@@ -64,7 +77,8 @@ def _json(names: Sequence[str], rows: Sequence[Row]) -> str:
 
 def aligned(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Rows under their names as an aligned table, numbers to the right."""
-    cells = [[str(_cell(value)) for value in row] for row in rows]
+    cells = [[visible(str(_cell(value)), most=_WIDEST) for value in row] for row in rows]
+    names = [visible(name, most=_WIDEST) for name in names]
     is_number = [
         all(isinstance(row[i], int | float) or _looks_numeric(row[i]) for row in rows) for i in range(len(names))
     ]

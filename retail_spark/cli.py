@@ -12,14 +12,16 @@ from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
 
-import click
 import typer
 
 from retail_spark.domains import JOBS, entry
-from retail_spark.errors import RetailSparkError, UsageError
+from retail_spark.errors import UsageError
+from retail_spark.failures import TRACE_PREFIX, TRACE_SUFFIX, explain
 from retail_spark.progress import Progress
 from retail_spark.secrets import masked
 from retail_spark.settings import Settings
+from retail_spark.stopping import EXIT_CODE, stoppable
+from retail_spark.visible import visible
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -29,25 +31,31 @@ _JOB_HELP = "One of: " + ", ".join(f"{name} ({e.does})" for name, e in JOBS.item
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command line and returns its exit code (errors.py tells which is which)."""
+    """Runs a command line and returns its exit code (errors.py tells which is which; 130: stopped by a signal)."""
+    with stoppable() as stopping:
+        try:
+            code = _answered(argv)
+        except (KeyboardInterrupt, typer.Abort):
+            code = EXIT_CODE
+        except Exception as error:
+            code = _failed(error) if stopping.by is None else EXIT_CODE
+        if code == EXIT_CODE:
+            stopping.tell()
+            stopping.end_children()
+        return code
+
+
+def _answered(argv: Sequence[str] | None) -> int:
     try:
-        app(args=list(argv) if argv is not None else None, standalone_mode=False)
-    except click.exceptions.Exit as ended:
+        code = app(args=list(argv) if argv is not None else None, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except typer.Exit as ended:
         return ended.exit_code
-    except click.ClickException as error:
-        error.show()
-        return UsageError.exit_code
-    except RetailSparkError as error:
-        return _failed(error)
-    except (KeyboardInterrupt, click.Abort):
-        print("stopped; run the same command again to take over", file=sys.stderr)
-        return 1
+    except typer.TyperException as error:
+        return _failed(_wrong_command(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
-    except Exception as error:
-        return _unforeseen(error)
-    return 0
 
 
 @app.command()
@@ -118,15 +126,24 @@ def sql(
     sets: Sets = None,
     format_: Annotated[str, typer.Option("--format", help="table, csv or json (one object a line).")] = "table",
     limit: Annotated[int, typer.Option(help="Rows shown at most.", min=1)] = 10_000,
+    engine: Annotated[
+        str,
+        typer.Option(help="auto: a session that stays for the next question; spark: one that ends at once."),
+    ] = "auto",
+    for_spreadsheets: Annotated[
+        bool, typer.Option("--for-spreadsheets", help="csv: cells that begin with = + - @ are no formulas: '=1+1.")
+    ] = False,
 ) -> None:
-    """Answers a SQL query over the lake's tables."""
-    from retail_spark.answers import rendered
-    from retail_spark.launch import open_lake_for_query
+    """Answers a SQL query over the lake's tables. It only reads: nothing of the lake is changed."""
+    from retail_spark.standby.start import answered
+    from retail_spark.standby.talk import Question
 
     if format_ not in ("table", "csv", "json"):
         raise UsageError(f"--format {format_} is unknown.", fix="use table, csv or json")
-    lake = open_lake_for_query(_settings(config, sets))
-    text, cut = rendered(lake, query, form=format_, limit=limit)
+    if engine not in ("auto", "spark"):
+        raise UsageError(f"--engine {engine} is unknown.", fix="use auto or spark")
+    question = Question(query, form=format_, limit=limit, for_spreadsheets=for_spreadsheets)
+    text, cut = answered(_settings(config, sets), question, may_stay=engine == "auto")
     sys.stdout.write(text)
     sys.stdout.flush()
     if cut:
@@ -187,20 +204,37 @@ def _date(text: str | None, option: str = "--as-of") -> date | None:
         raise UsageError(f"{option} {text!r} is not a date.", fix="write it as YYYY-MM-DD") from error
 
 
-def _failed(error: RetailSparkError) -> int:
-    print(f"error: {masked(str(error))}", file=sys.stderr)
-    told: dict[str, Any] = {"status": "failed", "exit_code": error.exit_code, "error": masked(error.what)}
+def _wrong_command(error: typer.TyperException) -> UsageError:
+    """A command line that cannot be read, in the words of the house; without any word it is the help itself."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "retail-spark"
+    said = error.format_message().strip()
+    if "Usage:" in said:
+        print(said, file=sys.stderr)
+        said = "no command was given."
+    return UsageError(said, fix=f"see {path} --help")
+
+
+def _failed(error: Exception) -> int:
+    """Says what happened and how to mend it; of what no one thought of the whole trace is kept in a file."""
+    explained = explain(error)
+    fix = explained.fix if explained.fix else _traced(error)
+    what = visible(masked(explained.what))
+    print(f"error: {what}\n  fix: {visible(masked(fix))}", file=sys.stderr)
+    told: dict[str, Any] = {"status": "failed", "exit_code": explained.exit_code, "error": what}
     print(json.dumps(told), flush=True)
-    return error.exit_code
+    return explained.exit_code
 
 
-def _unforeseen(error: Exception) -> int:
-    """What no one thought of: one line for the terminal, the whole trace in a file."""
-    with tempfile.NamedTemporaryFile("w", prefix="retail-spark-", suffix=".trace", delete=False) as trace:
-        trace.write(masked("".join(traceback.format_exception(error))))
-    first = next((line for line in str(error).splitlines() if line.strip()), "no message")
-    what = f"{type(error).__name__}: {first}"
-    return _failed(RetailSparkError(what, fix=f"read {trace.name}; run the same command again to take over"))
+def _traced(error: Exception) -> str:
+    """Writes the trace, and says where; a full or missing temporary folder must not hide the error."""
+    again = "run the same command again to take over"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix=TRACE_PREFIX, suffix=TRACE_SUFFIX, delete=False) as trace:
+            trace.write(masked("".join(traceback.format_exception(error))))
+    except OSError as second:
+        return f"{again} (its trace could not be kept: {second.strerror})"
+    return f"read {trace.name}; {again}"
 
 
 def _leave_at_once() -> None:

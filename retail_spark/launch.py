@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from datetime import date
@@ -9,6 +10,7 @@ from functools import cache
 
 from pyspark.sql import SparkSession
 
+from retail_spark.errors import UsageError
 from retail_spark.lake.store import Lake
 from retail_spark.lifecycle import run_job
 from retail_spark.progress import Progress
@@ -48,5 +50,11 @@ def starter(settings: Settings, *, learns: bool, progress: Progress) -> Session:
 
 
 def open_lake_for_query(settings: Settings) -> Lake:
-    """The lake; its session is tuned for a quick first answer, and started by the first question that needs one."""
-    return Lake.open(lambda: get_session(settings, fast_start=True), settings.lake)
+    """The lake; its session is tuned for a quick first answer, and started by the first question that needs one.
+
+    Raises UsageError for a root that is not there: a question makes no folder.
+    """
+    lake = Lake.open(lambda: get_session(settings, fast_start=True), settings.lake)
+    if lake.has_local_logs and not os.path.isdir(lake.root):
+        raise UsageError(f"there is no lake at {lake.root}.", fix="correct lake.root, or ingest a source first")
+    return lake

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +15,21 @@ from pydantic.fields import FieldInfo
 
 from retail_spark.domains import settings_class
 from retail_spark.errors import UsageError
-from retail_spark.secrets import masked
+from retail_spark.secrets import credentials_in, masked, masked_values
 from retail_spark.settings import Settings
 
 PREFIX = "RETAIL_SPARK__"
 Path_ = tuple[str, ...]
+
+
+_ADDRESS = re.compile(r"(?i)\s*(?:jdbc:|[a-z][a-z0-9+.-]*://)")
+_REFERENCES = (
+    ("jdbc", "give jdbc.user, and jdbc.password by reference: env:NAME, file:PATH or databricks:SCOPE/KEY"),
+    ("mlflow", "give mlflow.token, or the whole address, by reference: env:NAME"),
+    ("s3", "give the keys by the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    ("", "leave them out of the address, and give them by the environment or by a reference: env:NAME, file:PATH"),
+)
+"""Part of an address or key -> where its credentials belong."""
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -51,16 +62,31 @@ def resolve(
         _put(data, path, _parsed(path, text, origin))
         origins[path] = origin
     try:
-        return settings_class().model_validate(data)
+        settings = settings_class().model_validate(data)
     except ValidationError as error:
         raise _explained(error, origins) from None
+    _check_addresses(data, origins)
+    return settings
 
 
 def shown(settings: Settings) -> str:
     """The resolved settings as YAML, secrets masked; an empty source mapping is left out."""
     data = settings.model_dump(mode="json", by_alias=True, exclude_defaults=False)
     data = {key: value for key, value in data.items() if value not in ("", {}, None)}
-    return masked(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+    return masked(yaml.safe_dump(masked_values(data), sort_keys=False, allow_unicode=True))
+
+
+def _check_addresses(data: Mapping[str, Any], origins: Mapping[Path_, str]) -> None:
+    """Refuses credentials in an address: Spark, drivers and file systems write addresses into their logs."""
+    for path, value in _leaves(data):
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str) and _ADDRESS.match(text) and credentials_in(text):
+                key = ".".join(path)
+                origin = next((origins[path[:n]] for n in range(len(path), 0, -1) if path[:n] in origins), "")
+                fixes = (fix for part, fix in _REFERENCES if part in text.lower() or part in key)
+                raise UsageError(
+                    f"{origin}: {key} carries credentials in its address.", fix=next(fixes, _REFERENCES[-1][1])
+                )
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -133,14 +159,26 @@ def _whole(path: Path_) -> Path_:
 
 
 def _parsed(path: Path_, text: str, origin: str) -> Any:
-    """The text as YAML, but left as text where the setting is text (so that 007 and 1e3 stay themselves)."""
+    """The text as it is, unless it is plainly YAML: a list, a map, a number, a boolean, nothing, or in quotes.
+
+    Where the setting is text, a number is text too (so that 007 and 1e3 stay themselves), and so is [1].
+    """
+    if text[:1] not in ("[", "{", '"', "'"):
+        text = text.strip()
+    field = _field(path)
+    is_text = _is_texts(path[:-1]) or (field is not None and str in _choices(field.annotation))
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
+        if is_text or text[:1] not in ("[", "{"):
+            return text
         raise UsageError(f"{origin}: {masked(text)!r} is not a YAML value.", fix="quote it") from error
-    field = _field(path)
-    is_text = _is_texts(path[:-1]) or (field is not None and str in _choices(field.annotation))
-    return text if is_text and not isinstance(value, str | dict | list | None) else value
+    is_quoted = isinstance(value, str) and text[:1] in ('"', "'") and text[-1:] == text[:1]
+    is_plain = isinstance(value, bool | int | float) or (isinstance(value, dict | list) and text[:1] in ("[", "{"))
+    is_nothing = text in ("", "null") or (value is None and not is_text)
+    if is_nothing or is_quoted or (is_plain and not is_text):
+        return value
+    return text
 
 
 def _is_texts(path: Path_) -> bool:
@@ -156,13 +194,22 @@ def _field(path: Path_) -> FieldInfo | None:
     model: Any = settings_class()
     field: FieldInfo | None = None
     for key in path:
+        if get_origin(model) is dict:  # the key is a name of the user's own, such as that of an input
+            model, field = get_args(model)[1], None
+            continue
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return None
         field = _by_name(model).get(key)
         if field is None:
             return None
-        model = next((c for c in _choices(field.annotation) if isinstance(c, type)), None)
+        model = _model_of(field)
     return field
+
+
+def _model_of(field: FieldInfo) -> Any:
+    """What a setting's own settings are named by: a section, or a mapping of names to sections."""
+    choices = _choices(field.annotation)
+    return next((c for c in choices if isinstance(c, type) or get_origin(c) is dict), None)
 
 
 def _by_name(model: type[BaseModel]) -> dict[str, FieldInfo]:
@@ -202,9 +249,12 @@ def _nearest(path: Path_) -> str:
     """Says the nearest right name: in the same section first, then anywhere."""
     model: Any = settings_class()
     for key in path[:-1]:
+        if get_origin(model) is dict:
+            model = get_args(model)[1]
+            continue
         field = _by_name(model).get(key) if hasattr(model, "model_fields") else None
-        model = next((c for c in _choices(field.annotation) if hasattr(c, "model_fields")), None) if field else None
-    siblings = sorted(_by_name(model)) if model is not None else []
+        model = _model_of(field) if field else None
+    siblings = sorted(_by_name(model)) if hasattr(model, "model_fields") else []
     close = difflib.get_close_matches(path[-1], siblings, n=1, cutoff=0.5)
     if close:
         right = (*path[:-1], close[0])

@@ -18,13 +18,15 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.code_version import code_version
-from retail_spark.errors import InputError, RetailSparkError, UsageError
+from retail_spark.errors import InputError, UsageError
+from retail_spark.failures import explain
 from retail_spark.lake.commits import carry_out, marked
 from retail_spark.lake.contracts import AS_OF, LINEAGE, Contract
 from retail_spark.lake.journal import append_rows
 from retail_spark.lake.leases import Lease, hold
 from retail_spark.lake.query import with_latest
 from retail_spark.lake.store import Lake, Pin
+from retail_spark.lake.whole import kept_whole
 from retail_spark.lake.writers import Write
 from retail_spark.last_date import last_date_of
 from retail_spark.ops import AttemptRow, Finished, History, Output, record
@@ -148,7 +150,8 @@ class Life:
             sources=sources,
         )
         try:
-            return self._finish(row, pins, batch)
+            with kept_whole(self.lake, reads=self._inputs, writes=self.job.writes, asked=self.force):
+                return self._finish(row, pins, batch)
         except Exception as error:
             self._record_failure(row, error)
             raise
@@ -252,7 +255,8 @@ class Life:
         return result
 
     def _run(self, row: AttemptRow, pins: Mapping[str, Pin], batch: Any) -> Run:
-        before = self.history.to_follow(row)
+        feeds = {contract.name for contract in self._inputs if contract.change_feed}
+        before = self.history.to_follow(row, feeds=feeds, note=self.progress.note)
         with self.progress.step("registry"):
             as_of = str(row.as_of) if row.as_of else None
             ask = self.registry.champion if self.registry is not None else None
@@ -389,7 +393,7 @@ class Life:
 
     def _record_failure(self, row: AttemptRow, error: Exception) -> None:
         """Keeps the failed attempt; a lake that cannot be written must not hide the error itself."""
-        text = error.what if isinstance(error, RetailSparkError) else f"{type(error).__name__}: {error}"
+        text = explain(error).what
         try:
             record(self.lake, row, status="failed", seconds=self.progress.seconds, error=masked(text)[:4000])
         except Exception as second:

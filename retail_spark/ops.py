@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -27,7 +27,9 @@ from retail_spark.lake.contracts import (
 from retail_spark.lake.journal import append_rows, read_rows
 from retail_spark.lake.names import TableName
 from retail_spark.lake.store import Lake, Pin
+from retail_spark.lake.whole import feed_is_there
 from retail_spark.run import Result, SourcePin
+from retail_spark.secrets import masked_values
 
 FINISHED = ("done", "gate_refused")
 
@@ -144,18 +146,30 @@ class History:
         result = Result(**json.loads(row["result"]))
         return Finished(row["run_id"], inputs, outputs, result, row["settings"], row["package_version"])
 
-    def to_follow(self, row: AttemptRow) -> Finished | None:
+    def to_follow(self, row: AttemptRow, *, feeds: Set[str], note: Callable[[str], None]) -> Finished | None:
         """The last finished run, when a run that only adds what came since ends like one that computes all anew.
 
         None when that run was this one, had other settings or another package, knew of later dates, or when somebody
-        else has written into its tables since.
+        else has written into its tables since; and when an input of `feeds` no longer tells what changed in it, which
+        is noted.
         """
         found = self.last_finished()
         if found is None or found.run_id == row.run_id or found.package_version != row.package_version:
             return None
         if found.settings != settings_text(row.settings) or (found.as_of or date.min) > (row.as_of or date.max):
             return None
-        return found if self.is_untouched(found, but_by=row.run_id) else None
+        if not self.is_untouched(found, but_by=row.run_id):
+            return None
+        lost = [pin.table for pin in row.pins if pin.table in feeds and self._is_lost(found.inputs.get(pin.table), pin)]
+        if lost:
+            note(f"what changed in {', '.join(lost)} since the last run can no longer be read: all is computed anew")
+        return None if lost else found
+
+    def _is_lost(self, before: Pin | None, now: Pin) -> bool:
+        """True when the changes between two versions of one table are no longer kept."""
+        if before is None or before.version is None or now.read_version is None or before.table_id != now.table_id:
+            return False
+        return not feed_is_there(self._lake, TableName.parse(now.table), after=before.version, until=now.read_version)
 
     @cached_property
     def _newest(self) -> list[dict[str, Any]]:
@@ -220,7 +234,7 @@ class AttemptRow:
 
 def settings_text(settings: Mapping[str, object]) -> str:
     """The settings as ops.job_runs keeps them."""
-    return json.dumps(settings, sort_keys=True, default=str)
+    return json.dumps(masked_values(settings), sort_keys=True, default=str)
 
 
 def record(

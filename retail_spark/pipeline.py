@@ -9,7 +9,8 @@ from datetime import date, timedelta
 
 from retail_spark.answers import aligned
 from retail_spark.domains import JOBS
-from retail_spark.errors import RetailSparkError, UsageError
+from retail_spark.errors import UsageError
+from retail_spark.failures import explain
 from retail_spark.lake.store import Lake
 from retail_spark.launch import Session
 from retail_spark.lifecycle import run_job
@@ -118,10 +119,10 @@ def _step(job: Job, settings: Settings, spark: Session, as_of: date | None) -> S
     try:
         result = run_job(job, settings, spark=spark, as_of=as_of, progress=progress)
     except Exception as error:  # the other jobs go on; what is wrong stands in the table and in ops.job_runs
-        told = masked(error.what if isinstance(error, RetailSparkError) else f"{type(error).__name__}: {error}")
+        explained = explain(error)
+        told = masked(explained.what)
         progress.note(told)
-        code = error.exit_code if isinstance(error, RetailSparkError) else 1
-        return Step(job.name, FAILED, time.monotonic() - began, told.splitlines()[0], exit_code=code)
+        return Step(job.name, FAILED, time.monotonic() - began, told.splitlines()[0], exit_code=explained.exit_code)
     return Step(job.name, result.status, time.monotonic() - began, _figures(job.name, result), result)
 
 

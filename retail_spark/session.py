@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from retail_spark.errors import ServiceMissingError, UsageError
 from retail_spark.java import java_home
 from retail_spark.secrets import masked
 from retail_spark.settings import Settings
+from retail_spark.stopping import handlers_kept
 
 DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -39,6 +41,8 @@ ALWAYS = {
 """What no session of this package does without, whoever started it."""
 CLASS_PATH = "spark.driver.extraClassPath"
 JVM_OPTIONS = "spark.driver.extraJavaOptions"
+_LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
+"""Where a process reads its locale, the first that is set."""
 _IVY_JARS = Path(os.environ.get("IVY_HOME", Path.home() / ".ivy2.5.2")) / "jars"
 
 
@@ -102,7 +106,7 @@ def _start_local(settings: Settings, *, fast_start: bool) -> SparkSession:
     for key, value in _conf_to_start(settings, fast_start=fast_start).items():
         builder = builder.config(key, value)
     log = Path(settings.spark.log_file or _beside(settings, "_logs/spark.log"))
-    with _child_output_to(log), _own_conf_folder():
+    with _child_output_to(log), _own_conf_folder(), _unicode_names(), handlers_kept():
         try:
             session = builder.getOrCreate()
         except Exception as error:  # py4j and pyspark raise bare exceptions when the JVM does not come up
@@ -166,11 +170,24 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
 
 
 def _beside(settings: Settings, name: str) -> Path:
-    """A place under the lake when it is a local folder, else under the temporary folder."""
+    """A place under the lake when it is a folder that may be written, else in the user's own temporary folder."""
     root = settings.lake.root
     if "://" in root and not root.startswith("file:"):
-        return Path(tempfile.gettempdir()) / "retail-spark" / name
-    return Path(root.removeprefix("file:")).resolve() / name
+        return private_folder() / name
+    folder = Path(root.removeprefix("file:")).resolve()
+    is_read_only = folder.is_dir() and not os.access(folder, os.W_OK)
+    return (private_folder() if is_read_only else folder) / name
+
+
+def private_folder() -> Path:
+    """This user's own folder under the temporary one: nobody else may read what Spark writes there."""
+    folder = Path(tempfile.gettempdir()) / f"retail-spark-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+        folder.chmod(0o700)
+        return folder
+    return Path(tempfile.mkdtemp(prefix="retail-spark-"))  # somebody else was there first
 
 
 def delta_jars(settings: Settings) -> dict[str, str]:
@@ -219,6 +236,22 @@ def _own_conf_folder() -> Iterator[None]:
     finally:
         if before is None:
             del os.environ["SPARK_CONF_DIR"]
+
+
+@contextmanager
+def _unicode_names() -> Iterator[None]:
+    """Starts Java so that it reads and writes file names in UTF-8: under LC_ALL=C it knows ASCII names only."""
+    given = next((os.environ[name] for name in _LOCALE if os.environ.get(name)), "C")
+    before = os.environ.get("LC_ALL")
+    if given.partition(".")[0] in ("C", "POSIX") and "utf" not in given.lower():
+        os.environ["LC_ALL"] = "C.UTF-8"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("LC_ALL", None)
+        else:
+            os.environ["LC_ALL"] = before
 
 
 def _cached_jars(package: str) -> list[str]:

@@ -7,9 +7,10 @@ variables < --set section.key=value. The sections of the jobs live with their jo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from retail_spark.errors import UsageError
 from retail_spark.secrets import SecretRef
@@ -27,10 +28,21 @@ def setting(default: Any, comment: str, *, unit: str = "", **rules: Any) -> Any:
     return Field(**given, description=comment, json_schema_extra={"unit": unit}, **rules)
 
 
+def _at_home(path: str) -> str:
+    """The path with a leading ~ as the user's home, as a shell would have read it."""
+    try:
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError as error:
+        raise ValueError(f"nobody's home is meant by {path.partition('/')[0]}") from error
+
+
+LocalPath = Annotated[str, AfterValidator(_at_home)]
+
+
 class LakeSettings(Section):
     """Where tables live."""
 
-    root: str = setting("./lake", "folder or URL of a path lake; tables lie at <root>/<schema>/<table>")
+    root: LocalPath = setting("./lake", "folder or URL of a path lake; tables lie at <root>/<schema>/<table>")
     catalog: str | None = setting(
         None, "catalog of a catalog lake (Unity Catalog or Hive metastore); set, it wins over root for tables"
     )
@@ -42,22 +54,24 @@ class SparkSettings(Section):
     """The session; all but shuffle_partitions and conf matter only where this package starts it."""
 
     master: str | None = setting(None, "Spark master; empty: the session that is there, else local on all cores")
-    driver_memory: str = setting("4g", "memory of a local driver", unit="JVM size", pattern=r"^\d+[kmgt]$")
+    driver_memory: str = setting("4g", "memory of a local driver", unit="JVM size", pattern=r"^\d+[kmgtKMGT]$")
     shuffle_partitions: int = setting(
         0, "shuffle partitions of a local session; 0: twice the cores, at least 4", unit="partitions", ge=0
     )
-    checkpoint_dir: str | None = setting(None, "folder for checkpoints; empty: <lake.root>/_checkpoints")
+    checkpoint_dir: LocalPath | None = setting(None, "folder for checkpoints; empty: <lake.root>/_checkpoints")
     delta_package: str = setting("io.delta:delta-spark_4.1_2.13:4.4.0", "Delta's JAR, for spark.jars.packages")
     package_mirror: str | None = setting(None, "address of a site mirror for JARs, asked before the public ones")
-    jars_dir: str | None = setting(None, "folder that holds the JARs already, for machines without a network")
-    log_file: str | None = setting(None, "where Spark's own messages go; empty: <lake.root>/_logs/spark.log")
+    jars_dir: LocalPath | None = setting(None, "folder that holds the JARs already, for machines without a network")
+    log_file: LocalPath | None = setting(None, "where Spark's own messages go; empty: <lake.root>/_logs/spark.log")
     conf: dict[str, str] = setting(dict, "further Spark settings, applied to sessions that this package starts")
 
 
 class MlflowSettings(Section):
     """Where runs are logged and models registered."""
 
-    tracking_uri: str | None = setting(None, "MLflow server or store; empty: sqlite under <lake.root>/_mlflow")
+    tracking_uri: str | None = setting(
+        None, "MLflow server or store, or env:NAME that holds its address; empty: sqlite under <lake.root>/_mlflow"
+    )
     token: SecretRef | None = setting(None, "token of the server: env:NAME, file:PATH or databricks:SCOPE/KEY")
     experiment: str = setting("retail-spark", "experiment that runs are logged to")
     model_prefix: str = setting("retail_spark_", "registered models are named <prefix><job>")
@@ -122,7 +136,7 @@ class SqlSettings(Section):
 class Settings(Section):
     """The root. The jobs' own sections are added by domains.settings_class(); read them with `section`."""
 
-    data_root: str = setting("../shared/data", "folder of source files; {data_root} in the paths of a mapping")
+    data_root: LocalPath = setting("../shared/data", "folder of source files; {data_root} in the paths of a mapping")
     lake: LakeSettings = setting(LakeSettings, "where tables live")
     spark: SparkSettings = setting(SparkSettings, "the session")
     mlflow: MlflowSettings = setting(MlflowSettings, "runs and models")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 from pyspark.sql import functions as F
@@ -17,12 +18,14 @@ from retail_spark.lake.contracts import Contract
 from retail_spark.lake.erasure import Erased, erase_from, erase_stages
 from retail_spark.lake.names import TableName
 from retail_spark.lake.store import Lake
-from retail_spark.lake.tombstones import TOMBSTONES, revealed, token_of
+from retail_spark.lake.tombstones import TOMBSTONES, revealed, tokens_of
 from retail_spark.lake.writers import upsert
 from retail_spark.local_rows import frame_of_rows
 from retail_spark.run import Job, Outcome, Run, SourcePin, job
 from retail_spark.settings import Settings, section
 
+_HEADERS = ("id", "ids", "customer", "customers", "customer_id", "visitor", "visitors", "visitor_id", "user_id")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _IDENTITIES = TableName.parse("gold.visitor_identities")
 
 
@@ -33,8 +36,8 @@ def erase(run: Run, settings: JobSettings) -> Outcome:
     """
     salt = revealed(run.settings.privacy.salt)
     ids = _with_linked(run, settings)
-    rows = frame_of_rows(run.spark, [(i,) for i in ids], "id string")
-    tokens = rows.select(token_of(F.col("id"), salt=salt).alias("token"), F.lit(run.id).alias("run_id"))
+    rows = [(token, run.id) for token in tokens_of(ids, salt=salt)]  # hashed here: no plan holds salt or ids
+    tokens = frame_of_rows(run.spark, rows, TOMBSTONES.schema)
     carry_out(run.lake, upsert(TOMBSTONES, tokens), run_id=run.id)
     taken: list[Erased] = []
     for contract in with_subjects():
@@ -42,6 +45,10 @@ def erase(run: Run, settings: JobSettings) -> Outcome:
             found = erase_from(run.lake, contract, ids, run_id=run.id)
         taken += [found] if found is not None else []
     stages = erase_stages(run.lake, but=run.id)
+    given = {i for kind in ("customers", "visitors") for i in _listed(settings, kind)}
+    strangers = len(given - {i for one in taken for i in one.met})
+    if strangers:
+        run.progress.note(f"{strangers} of {len(given)} ids met no row: they left before, or are written differently")
     run.progress.note(f"old versions still hold the rows until VACUUM: {_ADVICE}")
     return Outcome(
         tables=(upsert(ERASURES, frame_of_rows(run.spark, _told(run, taken), ERASURES.schema)),),
@@ -50,6 +57,7 @@ def erase(run: Run, settings: JobSettings) -> Outcome:
             "rows": float(sum(one.rows for one in taken)),
             "tables": float(sum(one.rows > 0 for one in taken)),
             "stages": float(stages),
+            "ids_without_rows": float(strangers),
         },
     )
 
@@ -86,7 +94,16 @@ def pin_ids(_: Lake, settings: Settings) -> tuple[SourcePin, ...]:
 def _listed(settings: JobSettings, kind: str) -> list[str]:
     reference = getattr(settings, kind)
     text = reference.reveal() if reference is not None else ""
-    return sorted({line.strip() for line in text.splitlines() if line.strip()})
+    return ids_of(text)
+
+
+def ids_of(text: str) -> list[str]:
+    """The ids of a list: one a line, in quotes or not, below a header or not."""
+    lines = [line.strip() for line in text.lstrip("\ufeff").splitlines() if line.strip()]
+    plain = [line[1:-1].replace('""', '"') if _QUOTED.fullmatch(line) else line for line in lines]
+    if plain and plain[0].lower() in _HEADERS:
+        plain = plain[1:]
+    return sorted({one.strip() for one in plain if one.strip()})
 
 
 def _with_linked(run: Run, settings: JobSettings) -> list[str]:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from retail_spark.errors import ContractError
+from retail_spark.lake.conflicts import retried
 from retail_spark.lake.contracts import LINEAGE, Contract
 from retail_spark.lake.names import TableName
 from retail_spark.lake.store import Lake
@@ -23,8 +24,9 @@ _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _DELETE = "__delete"
 _FILES, _LEAST_ROWS, _MOST_ROWS = 64, 100_000, 2_000_000
 """Of a table laid out in order: so many files, of so many rows. A MERGE that touches one row writes its file again."""
-# A table taken back or cut by hand needs the append again: these operations start a new epoch.
-_RAISES_EPOCH = ("RESTORE", "DELETE", "TRUNCATE", "CREATE OR REPLACE TABLE", "REPLACE TABLE", "CLONE")
+# A table taken back or cut by hand needs the append again: these operations start a new epoch. A table that is added
+# to is merged by nothing but an erasure.
+_RAISES_EPOCH = ("RESTORE", "DELETE", "MERGE", "TRUNCATE", "CREATE OR REPLACE TABLE", "REPLACE TABLE", "CLONE")
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,17 @@ class Commit:
 
 
 def carry_out(lake: Lake, write: Write, *, run_id: str) -> Commit:
-    """Commits a staged write. Raises ContractError for a repeated key or a row outside the slice."""
-    lake.ensure(write.contract)
-    {"upsert": _upsert, "replace_slice": _replace_slice, "append_once": _append_once}[write.mode](lake, write, run_id)
+    """Commits a staged write, again where another writer of the table was faster.
+
+    Raises ContractError for a repeated key or a row outside the slice, LeaseHeldError when others are always faster.
+    """
+    writer = {"upsert": _upsert, "replace_slice": _replace_slice, "append_once": _append_once}[write.mode]
+
+    def commit() -> None:
+        lake.ensure(write.contract)
+        writer(lake, write, run_id)
+
+    retried(commit, table=write.contract.name)
     # Delta makes no commit where nothing changes, such as an empty slice that stays empty
     newest = next(lake.commits(write.contract.table)).version
     ours = (c.version for c in lake.commits(write.contract.table) if c.run_id == run_id)
@@ -68,8 +78,8 @@ def _upsert(lake: Lake, write: Write, run_id: str) -> None:
     if not write.is_checked:
         check_unique(source, key=contract.key, table=contract.name)
     if _is_new(lake, contract.table):
-        # nothing to match and nothing to delete yet: a MERGE would cost several times the append
-        _append(lake, contract.table, source.drop(_DELETE), run_id, {})
+        # nothing to match and nothing to delete yet: a MERGE would cost several times as much
+        _fill(lake, contract.table, source.drop(_DELETE), run_id)
         return
     deletes = write.delete is not None and (
         lake.staged_rows(write.delete) > 0 if write.is_checked else not write.delete.isEmpty()
@@ -122,7 +132,7 @@ def _replace_slice(lake: Lake, write: Write, run_id: str) -> None:
     if _is_new(lake, write.contract.table):
         # nothing to replace yet: Delta's search for rows to delete would cost more than the write
         refused = F.raise_error(F.lit(f"{write.contract.name}: a row is outside the slice {dict(write.slice)}"))
-        _append(lake, write.contract.table, frame.where(F.when(condition, True).otherwise(refused)), run_id, {})
+        _fill(lake, write.contract.table, frame.where(F.when(condition, True).otherwise(refused)), run_id)
         return
     old = _beyond_kept(lake, write)
     if old is not None:
@@ -167,6 +177,11 @@ def _append_once(lake: Lake, write: Write, run_id: str) -> None:
             return
         once = {}
     _append(lake, table, write.contract.select(write.frame), run_id, once)
+
+
+def _fill(lake: Lake, table: TableName, frame: DataFrame, run_id: str) -> None:
+    """The first rows of a table. An overwrite: of two at once Delta refuses one, where it would take two appends."""
+    frame.writeTo(lake.ref(table)).option("userMetadata", run_id).overwrite(F.lit(True))
 
 
 def _append(lake: Lake, table: TableName, frame: DataFrame, run_id: str, options: Mapping[str, str]) -> None:

@@ -1,24 +1,34 @@
-"""Deletes people's rows. A DELETE starts a new epoch of its table: a later append is not taken for a repeated one."""
+"""Deletes people's rows. The delete starts a new epoch of its table: a later append is not taken for a repeated one.
+
+The ids never stand in a statement: Delta keeps the condition of a DELETE in the table's log, and Spark keeps plans in
+its event log. They are a frame of one row that the table is merged with.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
 from retail_spark.lake.commits import marked
+from retail_spark.lake.conflicts import retried
 from retail_spark.lake.contracts import Contract
 from retail_spark.lake.names import TableName
-from retail_spark.lake.store import Lake, text_literal
+from retail_spark.lake.store import Lake
+from retail_spark.local_rows import frame_of_rows
 
-# How an id stands in a subject column: as the value; in the JSON of a raw row; behind column= in a rule's detail.
-_FINDS = {
-    "raw": "exists({told}, t -> contains({column}, t))",
-    "detail": "exists({ids}, i -> contains(concat({column}, ','), concat('=', i, ',')))",
-}
-_IS_ONE = "array_contains({ids}, {column})"
+# How the id with the number k stands in a subject column: as the value; somewhere in the text of a quarantined row.
+_IS_ONE = "s.ids[k] = t.{column}"
+_STANDS_IN = "regexp_like(t.{column}, s.patterns[k])"
+_TEXTS = ("raw", "detail")
+_BEFORE, _AFTER = r"(?<![\p{L}\p{N}_@-])(?<![\p{L}\p{N}]\.)", r"(?![\p{L}\p{N}_@-]|\.[\p{L}\p{N}])"
+_VIEW = "__leaving"
 
 
 @dataclass(frozen=True)
@@ -27,29 +37,70 @@ class Erased:
 
     table: str
     rows: int
+    met: frozenset[str] = frozenset()
+    """The ids that stood in those rows."""
 
 
 def erase_from(lake: Lake, contract: Contract, ids: Sequence[str], *, run_id: str) -> Erased | None:
     """Deletes the rows of which a subject column names one of the ids; None when the table is not there.
 
-    Rows in quarantine are found by the raw value: an id that a mapping makes of several raw columns is not.
+    Rows in quarantine are found by their raw text, in which the id stands between signs that are no part of a word: in
+    lines that could not be parsed and in nested JSON as well. An id that a mapping makes of several raw columns is not
+    found there.
     """
     if not contract.subjects or not lake.exists(contract.table):
         return None
     there = lake.read(contract.table).columns
-    told = [json.dumps(i, ensure_ascii=False) for i in ids]
     tests = [
-        _FINDS.get(name, _IS_ONE).format(column=TableName.of(name).quoted, ids=_texts(ids), told=_texts(told))
+        (_STANDS_IN if name in _TEXTS else _IS_ONE).format(column=TableName.of(name).quoted)
         for name in contract.subjects
         if name in there
     ]
-    where = " OR ".join(f"coalesce({test}, false)" for test in tests) or "false"
-    counted = lake.spark.sql(f"SELECT count(*) AS n FROM {lake.ref(contract.table)} WHERE {where}")
-    rows = int(counted.collect()[0]["n"])
-    if rows:
-        with marked(lake, run_id):
-            lake.spark.sql(f"DELETE FROM {lake.ref(contract.table)} WHERE {where}").collect()
-    return Erased(contract.name, rows)
+    if not tests:
+        return Erased(contract.name, 0)
+    is_one = " OR ".join(f"coalesce({test}, false)" for test in tests)
+    leaving(lake, ids).createOrReplaceTempView(_VIEW)
+    try:
+        rows, met = _met(lake, contract, is_one)
+        if rows:
+            with marked(lake, run_id):
+                delete = (
+                    f"MERGE INTO {lake.ref(contract.table)} t USING {_VIEW} s "
+                    f"ON exists(s.numbers, k -> {is_one}) WHEN MATCHED THEN DELETE"
+                )
+                retried(lambda: lake.spark.sql(delete).collect(), table=contract.name)
+    finally:
+        lake.spark.catalog.dropTempView(_VIEW)
+    return Erased(contract.name, rows, frozenset(ids[k] for k in met))
+
+
+def _met(lake: Lake, contract: Contract, is_one: str) -> tuple[int, set[int]]:
+    """How many rows name one of the ids, and the numbers of the ids that they name."""
+    numbers = f"filter(s.numbers, k -> {is_one})"
+    found = lake.spark.sql(f"SELECT {numbers} AS ks FROM {lake.ref(contract.table)} t CROSS JOIN {_VIEW} s")
+    row = (
+        found.where("size(ks) > 0")
+        .agg(F.count(F.lit(1)), F.array_distinct(F.flatten(F.collect_set("ks"))))
+        .collect()[0]
+    )
+    return int(row[0]), set(row[1] or ())
+
+
+def leaving(lake: Lake, ids: Sequence[str]) -> DataFrame:
+    """One row: the ids, what finds each of them in a text, and their numbers from 0."""
+    row = (list(ids), [pattern_of(i) for i in ids], list(range(len(ids))))
+    return frame_of_rows(lake.spark, [row], "ids array<string>, patterns array<string>, numbers array<int>")
+
+
+def pattern_of(person: str) -> str:
+    """A regular expression of Java's that finds the id in raw text: as it is, in JSON, in JSON in JSON, in CSV."""
+    forms: set[str] = set()
+    for text in (person, person.replace('"', '""')):
+        for ascii_only in (False, True):
+            once = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+            forms |= {text, once, json.dumps(once, ensure_ascii=ascii_only)[1:-1]}
+    any_form = "|".join(re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form)))
+    return f"{_BEFORE}(?:{any_form}){_AFTER}"
 
 
 def erase_stages(lake: Lake, *, but: str) -> int:
@@ -71,8 +122,3 @@ def erase_stages(lake: Lake, *, but: str) -> int:
     for stage in stages:
         shutil.rmtree(stage, ignore_errors=True)
     return len(stages)
-
-
-def _texts(values: Sequence[str]) -> str:
-    """A SQL array of literals: Delta's DELETE takes no subquery."""
-    return f"array({', '.join(text_literal(value) for value in values)})"

@@ -16,6 +16,7 @@ from pyspark.sql import types as T
 
 from retail_spark.errors import ContractError
 from retail_spark.lake.commits import carry_out, epoch
+from retail_spark.lake.conflicts import retried
 from retail_spark.lake.contracts import DOUBLE, Contract
 from retail_spark.lake.log import opened
 from retail_spark.lake.store import Lake
@@ -36,6 +37,10 @@ def append_rows(lake: Lake, contract: Contract, rows: Rows, *, run_id: str) -> N
     Raises ContractError for a NULL, a NaN or an infinity where the contract has none.
     """
     _check(contract, rows)
+    retried(lambda: _append_once(lake, contract, rows, run_id=run_id), table=contract.name)
+
+
+def _append_once(lake: Lake, contract: Contract, rows: Rows, *, run_id: str) -> None:
     table = _writable(lake, contract) if lake.has_local_logs else None
     if table is None:
         frame = frame_of_rows(lake.spark, rows, contract.schema).coalesce(1)

@@ -7,6 +7,7 @@ The file names and the `commitInfo` and `metaData` actions are part of Delta's p
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _COMMIT_FILE = re.compile(r"(\d{20})\.json")
+_LOG_FILE = re.compile(r"\d{20}\.(?:json|checkpoint\b)")
 
 
 # Commits of these operations leave every row as it was.
@@ -52,6 +54,15 @@ class CommitInfo:
     def changes_data(self) -> bool:
         """False for commits such as OPTIMIZE, after which every row is what it was."""
         return self.operation not in _KEEPS_DATA
+
+
+def has_log(table: str) -> bool:
+    """True where that folder holds a table: a log without any commit is what a crash left of a table not yet made."""
+    try:
+        with os.scandir(f"{table}/_delta_log") as files:
+            return any(_LOG_FILE.match(file.name) for file in files)
+    except OSError:
+        return False
 
 
 def local_commits(table: str) -> Iterator[CommitInfo]:

@@ -7,12 +7,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from retail_spark.errors import InputError
+from retail_spark.lake.conflicts import retried
 from retail_spark.lake.names import TableName
 from retail_spark.lake.store import Lake
+from retail_spark.lake.whole import SAFE_HOURS, newest_whole_version
 
 _FILE_SIZE = "spark.databricks.delta.optimize.maxFileSize"
-SAFE_HOURS = 168
-"""Readers pinned to a version, and time travel, need files for a week; vacuum never goes below."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ def optimize(lake: Lake, table: TableName, *, file_mib: int) -> Compacted:
     """Compacts small files into ones of about `file_mib` MiB, laid out by the clustering columns if there are any."""
     lake.spark.conf.set(_FILE_SIZE, str(file_mib * 1024 * 1024))
     try:
-        metrics = lake.spark.sql(f"OPTIMIZE {lake.ref(table)}").select("metrics.*").collect()[0]
+        compact = f"OPTIMIZE {lake.ref(table)}"
+        metrics = retried(lambda: lake.spark.sql(compact).select("metrics.*").collect()[0], table=str(table))
     finally:
         lake.spark.conf.unset(_FILE_SIZE)
     return Compacted(int(metrics["numFilesRemoved"]), int(metrics["numFilesAdded"]))
@@ -40,6 +42,21 @@ def vacuum(lake: Lake, table: TableName, *, retain_hours: int) -> None:
     if lake.has_local_logs and not _has_older(Path(lake.path(table)), hours=retain_hours):
         return
     lake.spark.sql(f"VACUUM {lake.ref(table)} RETAIN {int(retain_hours)} HOURS").collect()
+
+
+def restore(lake: Lake, table: TableName) -> int:
+    """Takes a table of which data files are gone back to its newest whole version, and returns it.
+
+    Raises InputError when no version that the log keeps is whole.
+    """
+    version = newest_whole_version(lake, table)
+    if version is None:
+        raise InputError(
+            f"no version of {table} is whole any more.", fix=f"remove {lake.path(table)} and run its job again"
+        )
+    statement = f"RESTORE TABLE {lake.ref(table)} TO VERSION AS OF {version}"
+    retried(lambda: lake.spark.sql(statement).collect(), table=str(table))
+    return version
 
 
 def _has_older(folder: Path, *, hours: int) -> bool:

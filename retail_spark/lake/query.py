@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame
 
-from retail_spark.lake.log import TableFacts, local_facts
+from retail_spark.lake.log import TableFacts, has_log, local_facts
 from retail_spark.lake.names import TableName
+from retail_spark.lake.reading_only import check_reads_only
 from retail_spark.lake.store import Lake, text_literal
 
 _WORDS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -19,8 +20,10 @@ LATEST = "latest_"
 def run_sql(lake: Lake, query: str) -> DataFrame:
     """The result of a query, in which `schema.table` names a table of the lake.
 
-    `gold.latest_<table>` is the newest snapshot of a gold table.
+    `gold.latest_<table>` is the newest snapshot of a gold table. Raises UsageError for a statement that does more
+    than read.
     """
+    check_reads_only(lake.spark, query)
     if lake.catalog:
         lake.spark.sql(f"USE CATALOG {TableName.of(lake.catalog).quoted}")
         return lake.spark.sql(query)
@@ -45,7 +48,7 @@ def tables(lake: Lake) -> list[TableName]:
     if not lake.is_local:
         return _remote_tables(lake)
     logs = Path(lake.root).glob("[a-z]*/[a-z]*/_delta_log")
-    return sorted((TableName.of(*log.parent.parts[-2:]) for log in logs), key=str)
+    return sorted((TableName.of(*log.parent.parts[-2:]) for log in logs if has_log(str(log.parent))), key=str)
 
 
 def facts(lake: Lake, table: TableName) -> TableFacts:

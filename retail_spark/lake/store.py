@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.errors import ContractError, InputError
 from retail_spark.lake.contracts import Contract
-from retail_spark.lake.log import CommitInfo, local_commits, local_last_date, local_schema, local_table_id
+from retail_spark.lake.log import CommitInfo, has_log, local_commits, local_last_date, local_schema, local_table_id
 from retail_spark.lake.names import TableName
 from retail_spark.settings import LakeSettings
 
@@ -87,7 +86,7 @@ class Lake:
     def exists(self, table: TableName) -> bool:
         """True when the table is there."""
         if self.has_local_logs:
-            return os.path.isdir(f"{self.path(table)}/_delta_log")
+            return has_log(self.path(table))
         try:
             _ = self.spark.read.table(self.ref(table)).schema
         except AnalysisException:

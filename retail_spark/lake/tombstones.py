@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import reduce
 
@@ -12,6 +13,7 @@ from retail_spark.errors import UsageError
 from retail_spark.lake.contracts import LINEAGE, STRING, Contract
 from retail_spark.lake.contracts import Column as ContractColumn
 from retail_spark.lake.store import Lake
+from retail_spark.local_rows import frame_of_rows
 from retail_spark.secrets import SecretRef
 
 TOMBSTONES = Contract(
@@ -22,9 +24,19 @@ TOMBSTONES = Contract(
 )
 
 
-def token_of(value: Column, *, salt: str) -> Column:
-    """The tombstone of an id."""
-    return F.sha2(F.concat(F.lit(salt), F.lit("|"), value), 256)
+def tokens_of(ids: Sequence[str], *, salt: str) -> list[str]:
+    """The tombstones of ids."""
+    return [hashlib.sha256(f"{salt}|{one}".encode()).hexdigest() for one in ids]
+
+
+def with_salt(frame: DataFrame, salt: str, *, name: str) -> DataFrame:
+    """Same grain: adds the salt as a column. It comes as data: a literal would stand in Spark's plans and event log."""
+    row = frame_of_rows(frame.sparkSession, [(salt,)], f"{name} string")
+    return frame.crossJoin(F.broadcast(row))
+
+
+def _token_of(value: Column, *, salt: Column) -> Column:
+    return F.sha2(F.concat(salt, F.lit("|"), value), 256)
 
 
 def revealed(salt: SecretRef | None) -> str:
@@ -44,12 +56,14 @@ def with_erased(frame: DataFrame, lake: Lake, *, columns: Sequence[str], salt: S
     tokens = lake.read(TOMBSTONES.table).select("token")
     if tokens.isEmpty():
         return frame.withColumn("_erased", F.lit(False))
-    known = revealed(salt)
+    frame = with_salt(frame, revealed(salt), name="_salt")
     flags = []
     for number, name in enumerate(columns):
         own = tokens.select(F.col("token").alias(f"_t{number}"))
         # token is the key of the tombstones: many to one.
-        frame = frame.join(F.broadcast(own), token_of(F.col(name), salt=known) == F.col(f"_t{number}"), how="left")
+        frame = frame.join(
+            F.broadcast(own), _token_of(F.col(name), salt=F.col("_salt")) == F.col(f"_t{number}"), how="left"
+        )
         flags.append(F.col(f"_t{number}").isNotNull())
     flagged = frame.withColumn("_erased", reduce(lambda a, b: a | b, flags))
-    return flagged.drop(*[f"_t{number}" for number in range(len(columns))])
+    return flagged.drop("_salt", *[f"_t{number}" for number in range(len(columns))])

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from retail_spark.errors import InputError
-from retail_spark.lake.maintenance import analyze, drop_old_stages, optimize, vacuum
+from retail_spark.lake.maintenance import analyze, drop_old_stages, optimize, restore, vacuum
 from retail_spark.lake.names import TableName
 from retail_spark.lake.query import tables
+from retail_spark.lake.whole import check_files, missing_files
+from retail_spark.maintain.pruning import prune
 from retail_spark.maintain.settings import JobSettings
 from retail_spark.run import Outcome, Run, job
 
 
 def maintain(run: Run, settings: JobSettings) -> Outcome:
-    """Compacts, analyses and vacuums the chosen tables. Raises InputError for a table that is not there."""
-    chosen = _chosen(run, settings)
+    """Compacts, analyses and vacuums the chosen tables.
+
+    Raises InputError for a table that is not there, and, when all others are done, for one that lacks data files.
+    """
+    chosen = _chosen(run, settings.tables)
     removed = added = analyzed = 0
-    for table in chosen:
+    for table in _chosen(run, settings.restore) if settings.restore else ():
+        run.progress.note(f"{table} is taken back to version {restore(run.lake, table)}: run its job again")
+    broken = [table for table in chosen if missing_files(run.lake, table)]
+    for table in (table for table in chosen if table not in broken):
         with run.progress.step("compute", f"maintaining {table}"):
             if settings.optimize:
                 files = optimize(run.lake, table, file_mib=run.settings.lake.target_file_mib)
@@ -24,6 +34,9 @@ def maintain(run: Run, settings: JobSettings) -> Outcome:
             if settings.vacuum:
                 vacuum(run.lake, table, retain_hours=settings.retain_hours)
     stages = drop_old_stages(run.lake, older_than_hours=settings.retain_hours)
+    with run.progress.step("prune", "removing what is old"):
+        pruned = {} if broken else prune(run, settings)
+    check_files(run.lake, broken)
     return Outcome(
         tables=(),
         metrics={
@@ -32,15 +45,16 @@ def maintain(run: Run, settings: JobSettings) -> Outcome:
             "files_added": added,
             "tables_analyzed": analyzed,
             "stages_dropped": stages,
+            **pruned,
         },
     )
 
 
-def _chosen(run: Run, settings: JobSettings) -> list[TableName]:
+def _chosen(run: Run, names: Sequence[str]) -> list[TableName]:
     there = tables(run.lake)
-    if not settings.tables:
+    if not names:
         return there
-    wanted = [TableName.parse(name) for name in settings.tables]
+    wanted = [TableName.parse(name) for name in names]
     missing = [str(table) for table in wanted if table not in there]
     if missing:
         raise InputError(

@@ -81,6 +81,8 @@ class Connection:
                     fix="set mlflow.tracking_uri to an MLflow server (on Databricks: databricks)",
                 )
             uri = f"{_SQLITE}{home}/mlflow.db"
+        elif uri.startswith("env:"):  # a database's address holds its password
+            uri = SecretRef(uri).reveal()
         is_database = not uri.startswith(("http://", "https://", "databricks", "uc:"))
         root = f"{home}/artifacts" if is_database else None
         return cls(uri, root, settings.mlflow.token, settings.mlflow.timeout_seconds)
@@ -236,7 +238,7 @@ def warm(connection: Connection) -> None:
             connection.prepare()
             if connection.uri.startswith(_SQLITE):
                 connection.ping()
-        except ServiceMissingError:
+        except Exception:
             return
 
     if connection.uri not in _WARMING:

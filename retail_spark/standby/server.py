@@ -17,7 +17,7 @@ from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, socket
 from typing import Any
 
-from retail_spark.errors import RetailSparkError
+from retail_spark.failures import explain
 from retail_spark.secrets import masked
 from retail_spark.standby.talk import Answer, Question, receive, send
 
@@ -92,11 +92,17 @@ def answerer(settings: Any) -> Callable[[Question], Answer]:
 
     def answer(question: Question) -> Answer:
         try:
-            text, cut = rendered(lake, question.query, form=question.form, limit=question.limit)
-        except RetailSparkError as error:
-            return Answer(exit_code=error.exit_code, what=error.what, fix=error.fix, pid=os.getpid())
+            text, cut = rendered(
+                lake,
+                question.query,
+                form=question.form,
+                limit=question.limit,
+                for_spreadsheets=question.for_spreadsheets,
+            )
         except Exception as error:  # told to whoever asked; the session goes on
-            return Answer(exit_code=1, what=masked(f"{type(error).__name__}: {error}"), fix="ask with --engine spark")
+            told = explain(error)
+            fix = told.fix or "ask with --engine spark, which keeps the trace"
+            return Answer(exit_code=told.exit_code, what=masked(told.what), fix=masked(fix), pid=os.getpid())
         return Answer(text, cut, pid=os.getpid())
 
     return answer

@@ -11,16 +11,40 @@ import time
 from pathlib import Path
 
 from retail_spark.code_version import code_version
-from retail_spark.errors import ServiceMissingError
+from retail_spark.errors import ContractError, InputError, RetailSparkError, ServiceMissingError, UsageError
 from retail_spark.progress import Progress
 from retail_spark.settings import Settings
 from retail_spark.standby.talk import Answer, Question, ask, socket_of
 
 _START_SECONDS = 120.0
 _LOOK_SECONDS = 0.05
+_KINDS = {kind.exit_code: kind for kind in (UsageError, InputError, ContractError, ServiceMissingError)}
 
 
-def may_stay(settings: Settings) -> bool:
+def answered(settings: Settings, question: Question, *, may_stay: bool) -> tuple[str, bool]:
+    """The answer as text, and whether it was cut at the question's limit.
+
+    From the session that stays where one may (on a local lake), else from a session of this process. Raises what the
+    query deserves: UsageError, InputError or another error of the house.
+    """
+    found = answer_from_standby(settings, question) if may_stay and stays(settings) else None
+    if found is not None:
+        if found.exit_code:
+            raise _KINDS.get(found.exit_code, RetailSparkError)(found.what, fix=found.fix)
+        return found.text, found.cut
+    from retail_spark.answers import rendered
+    from retail_spark.launch import open_lake_for_query
+
+    return rendered(
+        open_lake_for_query(settings),
+        question.query,
+        form=question.form,
+        limit=question.limit,
+        for_spreadsheets=question.for_spreadsheets,
+    )
+
+
+def stays(settings: Settings) -> bool:
     """True where a session of this package's own answers: on a local lake, unless sql.stay_minutes is 0."""
     is_local = settings.lake.catalog is None and "://" not in settings.lake.root.removeprefix("file:")
     given = {"PYSPARK_GATEWAY_PORT", "DATABRICKS_RUNTIME_VERSION", "SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED"}

@@ -28,6 +28,7 @@ class Question:
     query: str
     form: str
     limit: int
+    for_spreadsheets: bool = False
 
 
 @dataclass(frozen=True)

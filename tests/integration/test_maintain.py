@@ -14,15 +14,17 @@ from retail_spark.lake.commits import carry_out
 from retail_spark.lake.content import content_hash
 from retail_spark.lake.contracts import STRING, Column, Contract
 from retail_spark.lake.maintenance import vacuum
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import append_once
+from retail_spark.lake.store import Lake, local_path
+from retail_spark.lake.writers import append_once, upsert
 from retail_spark.lifecycle import run_job
 from retail_spark.local_rows import frame_of_rows
 from retail_spark.maintain.settings import JobSettings
+from retail_spark.ops import JOB_RUNS, METRICS
 from retail_spark.progress import Progress
 from retail_spark.quality.status import check_failed_share
 from retail_spark.run import Result
 from retail_spark.settings import LakeSettings
+from tests.toy import STATE
 
 NOTES = Contract("silver.notes", "One row per note.", ("id",), (Column("id", STRING, "Note."),), cluster_by=("id",))
 
@@ -43,13 +45,47 @@ def test_maintain_compacts_and_changes_no_row(lake: Lake) -> None:
     before, version = content_hash(lake.read(NOTES.table)), lake.pin(NOTES.table).version
     assert files(lake) == 4
     result = maintain(lake, tables=["silver.notes"])
-    assert result.metrics == {
+    assert {name: value for name, value in result.metrics.items() if not name.endswith("_pruned")} == {
         "tables": 1.0, "files_removed": 4.0, "files_added": 1.0, "tables_analyzed": 0.0, "stages_dropped": 0.0,
     }  # fmt: skip
     assert files(lake) == 1
     assert content_hash(lake.read(NOTES.table)) == before
     assert lake.pin(NOTES.table).version == version, "jobs that read the table stay unchanged"
     assert maintain(lake, tables=["silver.notes"]).metrics["files_removed"] == 0
+
+
+def test_old_rows_of_ops_go_but_for_runs_that_rows_name_and_the_newest(lake: Lake) -> None:
+    now = datetime.now(UTC)
+
+    def row(run_id: str, *, days: int, job: str = "toy") -> dict[str, object]:
+        when = now - timedelta(days=days)
+        given = {"run_id": run_id, "attempt": 1, "job": job, "status": "done", "started_at": when, "finished_at": when}
+        return given | {"settings": "{}", "package_version": "0"}
+
+    runs = [row(f"old{n}", days=500 + n) for n in range(30)] + [row("new", days=1), row("lone", days=900, job="x")]
+    carry_out(lake, append_once(JOB_RUNS, frame_of_rows(lake.spark, runs, JOB_RUNS.schema)), run_id="r")
+    metrics = [(one["run_id"], 1, one["job"], "rows", 1.0) for one in runs]
+    carry_out(lake, append_once(METRICS, frame_of_rows(lake.spark, metrics, METRICS.schema)), run_id="r")
+    state = frame_of_rows(lake.spark, [("a", 1.0, "old29", "7")], STATE.schema)
+    carry_out(lake, upsert(STATE, state), run_id="r")
+    result = maintain(lake, tables=["gold.toy_state"], optimize=False)
+    kept = {f"old{n}" for n in range(19)} | {"new", "lone", "old29", result.run_id}
+    assert {r.run_id for r in lake.read(JOB_RUNS.table).collect()} == kept
+    assert {r.run_id for r in lake.read(METRICS.table).collect()} == kept
+    assert result.metrics["ops_rows_pruned"] == 20.0
+
+
+def test_a_table_that_lacks_a_file_is_told_when_all_others_are_done_and_can_be_taken_back(lake: Lake) -> None:
+    for i in range(2):
+        frame = frame_of_rows(lake.spark, [(str(i),)], "id string").coalesce(1)
+        carry_out(lake, append_once(NOTES, frame), run_id=str(i))
+    carry_out(lake, upsert(STATE, frame_of_rows(lake.spark, [("a", 1.0, "r", None)], STATE.schema)), run_id="r")
+    newest = lake.read(NOTES.table).where("id = '1'").select(F.input_file_name()).collect()[0][0]
+    Path(local_path(newest)).unlink()
+    with pytest.raises(InputError, match=r"silver\.notes lacks 1 of its data files"):
+        maintain(lake)
+    assert maintain(lake, restore=["silver.notes"]).status == "done"
+    assert [row.id for row in lake.read(NOTES.table).collect()] == ["0"]
 
 
 def test_vacuum_keeps_a_week(lake: Lake) -> None:

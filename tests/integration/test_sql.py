@@ -18,7 +18,9 @@ from retail_spark.lake.log import local_facts
 from retail_spark.lake.query import facts
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import replace_slice
+from retail_spark.launch import open_lake_for_query
 from retail_spark.local_rows import frame_of_rows
+from retail_spark.settings import LakeSettings, Settings
 from tests.toy import INPUT, SLICE, put_input
 
 
@@ -74,6 +76,63 @@ def test_an_unknown_table_or_column_names_what_is_there(filled: Lake) -> None:
         answer(filled, "SELECT absent FROM silver.toy")
     with pytest.raises(UsageError, match="does not parse"):
         answer(filled, "SELEC 1")
+
+
+CHANGES = (
+    "DELETE FROM silver.toy",
+    "/* SELECT */ DROP TABLE silver.toy",
+    "WITH x AS (SELECT 1 AS id) INSERT INTO silver.toy SELECT id, current_date(), 1.0 FROM x",
+    "FROM silver.toy INSERT INTO silver.toy SELECT * INSERT INTO silver.toy SELECT *",
+    "UPDATE silver.toy SET value = 2",
+    "MERGE INTO silver.toy t USING silver.toy s ON t.id = s.id WHEN MATCHED THEN DELETE",
+    "TRUNCATE TABLE silver.toy",
+    "CREATE TABLE silver.other AS SELECT 1",
+    "CREATE OR REPLACE TEMP VIEW v AS SELECT 1",
+    "INSERT OVERWRITE DIRECTORY '/tmp/x' USING csv SELECT 1",
+    "SET spark.sql.ansi.enabled = false",
+    "VACUUM silver.toy",
+    "OPTIMIZE silver.toy",
+    "RESTORE TABLE silver.toy TO VERSION AS OF 0",
+    "CREATE TABLE silver.copy SHALLOW CLONE silver.toy",
+    "ALTER TABLE silver.toy ADD COLUMNS (x INT)",
+    "SELECT reflect('java.lang.System', 'setProperty', 'a', 'b')",
+)
+
+
+def test_sql_only_reads(filled: Lake) -> None:
+    version = facts(filled, INPUT.table).version
+    for statement in CHANGES:
+        with pytest.raises(UsageError, match="only reads"):
+            answer(filled, statement)
+    assert facts(filled, INPUT.table).version == version
+    # and questions of every kind are answered
+    assert answer(filled, "WITH x AS (SELECT id FROM silver.toy) SELECT 'DROP TABLE x' AS t, id FROM x ORDER BY id")
+    assert "toy" in answer(filled, "SHOW TABLES IN silver")
+    assert "value" in answer(filled, "DESCRIBE TABLE silver.toy")
+    assert "Plan" in answer(filled, "EXPLAIN SELECT * FROM silver.toy")
+    assert answer(filled, "VALUES (1), (2)") == "col1\n1\n2\n"
+
+
+def test_text_from_data_is_shown_and_not_obeyed(lake: Lake) -> None:
+    query = r"SELECT concat('a', char(27), '[31m', char(10), 'b') AS t, '=1+1' AS f, -1 AS n"
+    table = answer(lake, query, "table")
+    assert r"a\x1b[31m\nb" in table
+    assert len(table.splitlines()) == 3
+    assert next(csv.DictReader(io.StringIO(answer(lake, query)))) == {"t": "a\x1b[31m\nb", "f": "=1+1", "n": "-1"}
+    safe = rendered(lake, query, form="csv", limit=1, for_spreadsheets=True)[0]
+    assert next(csv.DictReader(io.StringIO(safe)))["f"] == "'=1+1"
+    assert next(csv.DictReader(io.StringIO(safe)))["n"] == "-1"
+
+
+def test_a_root_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no lake at"):
+        open_lake_for_query(Settings(lake=LakeSettings(root=str(tmp_path / "mistyped"))))
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_an_empty_log_folder_is_no_table(lake: Lake) -> None:
+    (Path(lake.root) / "silver" / "crashed" / "_delta_log").mkdir(parents=True)
+    assert "holds no tables" in listed(lake)
 
 
 def test_tables_are_listed_with_rows_and_grain(filled: Lake) -> None:

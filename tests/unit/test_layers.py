@@ -121,6 +121,56 @@ def test_text_settings_keep_their_text() -> None:
     assert settings.spark.master is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["/a b #1", "a: b: c", "%odd", "@odd", "/x[1]", "[1]", "2024-01-01", "*.csv", "yes: no", "- x", "it's", "!x"],
+)
+def test_a_text_is_taken_as_it_is(text: str) -> None:
+    assert resolve(sets=[f"data_root={text}"]).data_root == text
+    assert resolve(environ={"RETAIL_SPARK__DATA_ROOT": text}).data_root == text
+
+
+def test_what_is_plainly_yaml_is_read_as_yaml() -> None:
+    settings = resolve(
+        sets=['data_root="#1"', "maintain.tables=[silver.sales, gold.x]", "quality.data_docs=no", "spark.conf={a: b}"]
+    )
+    assert settings.data_root == "#1"
+    assert settings.maintain.tables == ["silver.sales", "gold.x"]  # type: ignore[attr-defined]
+    assert settings.quality.data_docs is False
+    assert settings.spark.conf == {"a": "b"}
+
+
+def test_home_is_meant_by_a_tilde_and_memory_by_either_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    settings = resolve(sets=["lake.root=~/lake", "data_root=~", "spark.driver_memory=3G", "spark.jars_dir=a~b"])
+    assert (settings.lake.root, settings.data_root) == ("/home/ann/lake", "/home/ann")
+    assert (settings.spark.driver_memory, settings.spark.jars_dir) == ("3G", "a~b")
+    assert "nobody's home" in refusal(sets=["lake.root=~nobody-of-this-name/x"])
+
+
+def test_a_wrong_key_inside_an_input_names_the_nearest() -> None:
+    message = refusal(sets=["inputs.lines.path=x.csv", "inputs.lines.seperator=;"])
+    assert "did you mean inputs.lines.separator?" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "reference"),
+    [
+        ("mlflow.tracking_uri=https://ann:hush-hush@mlflow.example/", "mlflow.token"),
+        ("lake.root=s3a://AKIA:hush-hush@bucket/lake", "AWS_SECRET_ACCESS_KEY"),
+        ("inputs.x.jdbc.url=jdbc:postgresql://app:hush-hush@db/x", "jdbc.password by reference"),
+        ("inputs.x.jdbc.url=jdbc:sqlserver://db;password=hush-hush", "jdbc.password by reference"),
+        ("inputs.x.jdbc.url=jdbc:oracle:thin:ann/hush-hush@db", "jdbc.password by reference"),
+        ("inputs.x.path=https://hush-hush@host/x.csv", "reference"),
+    ],
+)
+def test_credentials_in_an_address_are_refused_with_the_reference_as_the_fix(given: str, reference: str) -> None:
+    message = refusal(sets=[given])
+    assert "credentials in its address" in message
+    assert reference in message
+    assert "hush-hush" not in message
+
+
 def test_a_key_of_a_mapping_of_texts_may_hold_dots() -> None:
     settings = resolve(sets=["spark.conf.spark.eventLog.enabled=true", "forecast.renamed.1.5l-cola=00715"])
     assert settings.spark.conf == {"spark.eventLog.enabled": "true"}
@@ -134,7 +184,7 @@ def test_settings_are_frozen() -> None:
 
 def test_a_secret_is_a_reference_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "hush-hush")
-    settings = resolve(sets=["mlflow.token=env:MY_TOKEN", "mlflow.tracking_uri=https://ann:hush-hush@mlflow.example/"])
+    settings = resolve(sets=["mlflow.token=env:MY_TOKEN", "spark.conf.spark.hadoop.fs.s3a.secret.key=hush-hush"])
     assert settings.mlflow.token is not None
     assert settings.mlflow.token.reveal() == "hush-hush"
     assert "hush-hush" not in shown(settings)

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
 
+from retail_spark.canonical import EVENTS, quarantine_of
 from retail_spark.domains import entry
 from retail_spark.erase.contracts import ERASURES
 from retail_spark.erase.job import with_subjects
 from retail_spark.errors import UsageError
 from retail_spark.lake.commits import carry_out
+from retail_spark.lake.erasure import Erased, erase_from
 from retail_spark.lake.query import tables
 from retail_spark.lake.store import Lake
-from retail_spark.lake.tombstones import TOMBSTONES
-from retail_spark.lake.writers import append_once
+from retail_spark.lake.tombstones import TOMBSTONES, tokens_of, with_erased
+from retail_spark.lake.writers import append_once, upsert
 from retail_spark.layers import resolve
 from retail_spark.lifecycle import run_job
 from retail_spark.local_rows import frame_of_rows
 from retail_spark.progress import Progress
 from retail_spark.run import Result
+from retail_spark.secrets import SecretRef
 from tests.toy import LOG
+
+QUARANTINE = quarantine_of(EVENTS)
+PEOPLE_LOG = replace(LOG, columns=tuple(replace(c, subject=c.name == "id") for c in LOG.columns))
 
 HEADER = "id,at,visitor,customer,type\n"
 ROWS = (
@@ -80,14 +87,14 @@ def test_a_customer_and_the_linked_visitor_leave_every_table_and_stay_away(
     left_behind.mkdir(parents=True)
     before = mentions(lake, "zoe")
     assert {"silver.events", "silver.events_quarantine", "gold.sessions", "gold.session_events"} <= set(before)
-    monkeypatch.setenv("LEAVERS", "c1\n")
+    monkeypatch.setenv("LEAVERS", "customer_id\nc1\nnobody\n")
     monkeypatch.setenv("SALT", "sea")
     salt = "privacy.salt=env:SALT"
     result = run(lake, folder, "erase", salt, "erase.customers=env:LEAVERS")
     assert mentions(lake, "zoe", '"c1"') == {}
-    assert result.metrics["subjects"] == 2.0
+    assert (result.metrics["subjects"], result.metrics["ids_without_rows"]) == (3.0, 1.0)
     assert not left_behind.exists()
-    assert lake.read(TOMBSTONES.table).count() == 2
+    assert lake.read(TOMBSTONES.table).count() == 3
     rows = {r.table_name: r.rows for r in lake.read(ERASURES.table).collect()}
     assert rows["silver.events"] == 2
     assert rows["silver.events_quarantine"] == 1
@@ -108,9 +115,41 @@ def test_an_append_after_an_erasure_is_made_again(lake: Lake) -> None:
     carry_out(lake, append_once(LOG, whole), run_id="r")
     carry_out(lake, append_once(LOG, whole), run_id="r")
     assert lake.read(LOG.table).count() == 1
-    lake.spark.sql(f"DELETE FROM {lake.ref(LOG.table)} WHERE id = 'a'").collect()
+    assert erase_from(lake, PEOPLE_LOG, ["a"], run_id="erasing") == Erased(LOG.name, 1, frozenset({"a"}))
+    assert lake.read(LOG.table).isEmpty()
     carry_out(lake, append_once(LOG, whole), run_id="r")
     assert lake.read(LOG.table).count() == 1
+
+
+def test_a_person_leaves_raw_text_and_no_log_keeps_the_id(lake: Lake) -> None:
+    texts = {
+        "json": '{"who": "c1"}',
+        "line": json.dumps({"_malformed": "7,soon,c1,x"}),
+        "nested": json.dumps({"_malformed": json.dumps({"who": "c1"})}),
+        "other": '{"who": "c10"}',
+        "joined": json.dumps({"_malformed": "7,soon,x-c1,x"}),
+    }
+    rows = [("s", name, "bad_line", None, text, "h", "r") for name, text in texts.items()]
+    frame = frame_of_rows(lake.spark, rows, QUARANTINE.schema)
+    carry_out(lake, append_once(QUARANTINE, frame), run_id="r")
+    assert erase_from(lake, QUARANTINE, ["c1", "absent"], run_id="e") == Erased(QUARANTINE.name, 3, frozenset({"c1"}))
+    assert {row.source_file for row in lake.read(QUARANTINE.table).collect()} == {"other", "joined"}
+    log = "".join(file.read_text() for file in Path(lake.path(QUARANTINE.table)).glob("_delta_log/*.json"))
+    assert "absent" not in log
+    assert "MERGE" in log
+    assert '"c1' not in log.replace("\\", "").split("MERGE")[1], "the statement that deletes holds no id"
+
+
+def test_a_salt_stands_in_no_plan_and_a_tombstone_is_known_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SALT", "canary-of-the-sea")
+    tokens = [(token, "r") for token in tokens_of(["c1"], salt="canary-of-the-sea")]
+    carry_out(lake, upsert(TOMBSTONES, frame_of_rows(lake.spark, tokens, TOMBSTONES.schema)), run_id="r")
+    people = frame_of_rows(lake.spark, [("c1", 1), ("c2", 2), (None, 3)], "who string, n int")
+    flagged = people.transform(with_erased, lake, columns=["who"], salt=SecretRef("env:SALT"))
+    assert {row.n: row._erased for row in flagged.collect()} == {1: True, 2: False, 3: False}
+    assert flagged.columns == ["who", "n", "_erased"]
+    plan = flagged._jdf.queryExecution()  # type: ignore[operator]
+    assert "canary" not in plan.toString() + plan.logical().toJSON() + plan.optimizedPlan().toString()
 
 
 def test_nobody_named_or_no_salt_is_refused(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

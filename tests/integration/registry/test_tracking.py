@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
+from retail_spark.lake.store import local_path
 from retail_spark.registry.gates import Verdict
+from retail_spark.registry.pruning import prune_versions
 
 
 def aliases(registry, job):
@@ -72,6 +76,22 @@ def test_a_run_that_died_before_registering_is_taken_over(registry, candidate, a
     died = registry.log(a_run("run-1"), metrics={})
     assert recorded(registry, candidate, a_run("run-1", attempt=2)).mlflow_run_id == died
     assert len(versions(registry, job)) == 1
+
+
+def test_old_versions_go_but_for_champions_and_what_a_row_names(registry, candidate, a_run, job):
+    made = [recorded(registry, candidate, a_run(f"{job}-{n}", f"2024-01-0{n + 1}")) for n in range(6)]
+    for version in made[:3]:
+        assert registry.promote(job, version.version)
+    places = [Path(local_path(logged(registry, version).info.artifact_uri)) for version in made]
+    own = replace(registry, prefix=registry.name_of(job))
+    assert prune_versions(own, older_than_days=1, named_runs=set(), named_versions=set()) == 0, "all are young"
+    gone = prune_versions(own, older_than_days=0, named_runs={f"{job}-3"}, named_versions={made[4].version})
+    assert gone == 1
+    assert {str(v.version) for v in versions(registry, job)} == {version.version for version in made[:5]}
+    assert aliases(registry, job) == {"champion": made[2].version, "previous": made[1].version}
+    assert not places[5].exists()
+    assert logged(registry, made[5]).info.lifecycle_stage == "deleted"
+    assert registry.champion(job).version == made[2].version
 
 
 def test_promotion_moves_the_old_champion_to_previous(registry, candidate, a_run, job):

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import cast
@@ -68,16 +72,83 @@ def test_a_process_id_that_was_given_anew_does_not_keep_a_lease(here: Lake) -> N
         lease.check()
 
 
-def test_silence_of_a_minute_on_another_host_ends_a_lease(here: Lake) -> None:
-    lease_file(here).parent.mkdir(parents=True)
-    alive = Holder("x", "elsewhere", 1, 1.0, time.time() - 30)
-    lease_file(here).write_text(json.dumps(alive.__dict__))
-    with pytest.raises(LeaseHeldError, match="elsewhere"), hold(here, "job"):
-        pass
-    silent = Holder("x", "elsewhere", 1, 1.0, time.time() - leases.SILENT_SECONDS - 1)
-    lease_file(here).write_text(json.dumps(silent.__dict__))
+def put(lake: Lake, holder: object) -> None:
+    lease_file(lake).parent.mkdir(parents=True, exist_ok=True)
+    lease_file(lake).write_text(json.dumps(holder))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(leases, "AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("clock", [-86_400.0, 0.0, 86_400.0])
+def test_a_holder_elsewhere_is_judged_by_its_beats_and_not_by_its_clock(here: Lake, clock: float) -> None:
+    ended = threading.Event()
+
+    def live() -> None:
+        for n in itertools.count():
+            put(here, Holder("x", "elsewhere", 1, 1.0, time.time() + clock + n).__dict__)
+            if ended.wait(0.05):
+                return
+
+    put(here, Holder("x", "elsewhere", 1, 1.0, time.time() + clock).__dict__)
+    living = threading.Thread(target=live)
+    living.start()
+    try:
+        with pytest.raises(LeaseHeldError, match="elsewhere"), hold(here, "job"):
+            pass
+    finally:
+        ended.set()
+        living.join()
     with hold(here, "job") as lease:
         lease.check()
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_same_host_name_in_another_container_is_not_looked_up_here(here: Lake) -> None:
+    other = Holder("x", f"{socket.gethostname()}#another", 2**22 - 1, 1.0, time.time())
+    assert not other.is_gone, "its processes are not seen from here"
+    put(here, other.__dict__)
+    began = time.monotonic()
+    with hold(here, "job") as lease:
+        lease.check()
+    assert time.monotonic() - began >= leases.SILENT_SECONDS
+
+
+@pytest.mark.parametrize("beat", ["soon", None, [1]])
+def test_a_lease_whose_beat_is_no_number_holds_nothing(here: Lake, beat: object) -> None:
+    put(here, Holder.me().__dict__ | {"token": "x", "beat": beat})
+    with hold(here, "job") as lease:
+        lease.check()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_heartbeat_survives_an_error_of_the_disk_and_tells_it_once(
+    here: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = Path.write_text
+    full = threading.Event()
+
+    def write_text(path: Path, *given: object, **named: object) -> int:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+    with hold(here, "job") as lease:
+        full.set()
+        time.sleep(0.3)
+        full.clear()
+        before = json.loads(lease_file(here).read_text())["beat"]
+        time.sleep(0.3)
+        assert json.loads(lease_file(here).read_text())["beat"] > before
+        lease.check()
+    assert capsys.readouterr().err.count("No space left on device") == 1
 
 
 def test_a_run_that_lost_its_lease_may_not_write(here: Lake) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from retail_spark.errors import UsageError
-from retail_spark.registry.connection import Connection
+from retail_spark.registry.connection import _WARMING, Connection, warm
 from retail_spark.registry.contents import as_param, params_of
 from retail_spark.registry.tracking import Registry
 from retail_spark.secrets import SecretRef
@@ -87,3 +88,21 @@ def test_a_long_param_is_cut_and_still_tells_values_apart():
     one, other = as_param("x" * 7000 + "1"), as_param("x" * 7000 + "2")
     assert len(one) <= 6000
     assert one != other
+
+
+def test_an_absent_token_leaves_no_trace_of_a_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    found = connection(str(tmp_path), token="env:NOT_THERE_AT_ALL")
+    warm(found)
+    _WARMING[found.uri].join()
+    assert died == []
+    with pytest.raises(UsageError, match="NOT_THERE_AT_ALL"):
+        found.ping()
+
+
+def test_a_whole_address_may_be_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE", "postgresql://ann:canary-hush@db/mlflow")
+    found = connection(tracking_uri="env:STORE")
+    assert found.uri.endswith("@db/mlflow")
+    assert "canary-hush" not in found.shown

@@ -15,7 +15,7 @@ import pytest
 from retail_spark.layers import resolve
 from retail_spark.standby import talk
 from retail_spark.standby.server import Desk
-from retail_spark.standby.start import may_stay
+from retail_spark.standby.start import stays
 from retail_spark.standby.talk import Answer, Question, ask, socket_of
 
 Opened = Callable[..., threading.Thread]
@@ -123,7 +123,7 @@ def test_a_folder_that_others_can_open_is_not_used(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("setting", "stays"),
+    ("setting", "expected"),
     [
         ("lake.root=/a", True),
         ("lake.root=s3a://b/a", False),
@@ -131,5 +131,5 @@ def test_a_folder_that_others_can_open_is_not_used(monkeypatch: pytest.MonkeyPat
         ("sql.stay_minutes=0", False),
     ],
 )
-def test_a_session_stays_for_local_lakes_alone(setting: str, stays: bool) -> None:
-    assert may_stay(resolve(sets=["sql.stay_minutes=10", setting])) == stays
+def test_a_session_stays_for_local_lakes_alone(setting: str, expected: bool) -> None:
+    assert stays(resolve(sets=["sql.stay_minutes=10", setting])) == expected
