@@ -102,6 +102,7 @@ def test_every_source_of_googles_list_and_of_ours_is_what_the_list_says(spark: S
         ("smile.amazon.com", "shopping"),
         ("amazon.com.br", "shopping"),
         ("google.de", "search"),
+        ("tea.blogspot.de", "social"),
         ("answers.yahoo.com", "social"),
         ("de.search.yahoo.com", "search"),
         ("com.google.android.gm", None),
