@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache
 from importlib.resources import files
 
 from pyspark.sql import Column
@@ -61,19 +61,19 @@ def sources() -> Sources:
 
 
 def category_of(source: Column) -> Column:
-    """`Sources.category` of a lower-case column, in Spark: sets of literals, which are looked up by hash."""
+    """`Sources.category` of a lower-case column, in Spark.
+
+    The names stand in the plan once, as sets that are looked up by hash, whatever the number of ends that are tried.
+    """
     known = sources()
-    count = F.size(F.split(source, r"\."))
-    ends = [F.when(count >= n, F.substring_index(source, ".", -n)) for n in range(_MOST_LABELS, 1, -1)]
     labels = F.split(source, r"\.")
-    is_second = (
-        (count > 2)
-        & (F.length(F.element_at(labels, -1)) == 2)
-        & F.try_element_at(labels, F.lit(-2)).isin(*_SECOND_LEVEL)
-    )
-    owner = F.when(is_second, F.try_element_at(labels, F.lit(-3))).otherwise(F.try_element_at(labels, F.lit(-2)))
-    tried = [*((end, known.names) for end in (source, *ends)), (owner, known.any_country)]
-    return reduce(lambda a, b: F.coalesce(a, b), [_is_of(name, categories) for name, categories in tried])
+    count = F.size(labels)
+    ends = [F.when(count >= n, F.substring_index(source, ".", -n)) for n in range(_MOST_LABELS, 1, -1)]
+    country, second = (F.try_element_at(labels, F.lit(place)) for place in (-1, -2))
+    is_second = (count > 2) & (F.length(country) == 2) & second.isin(*_SECOND_LEVEL)
+    owner = F.when(is_second, F.try_element_at(labels, F.lit(-3))).otherwise(second)
+    found = F.transform(F.array(source, *ends), lambda name: _is_of(name, known.names))
+    return F.coalesce(F.try_element_at(F.array_compact(found), F.lit(1)), _is_of(owner, known.any_country))
 
 
 def _is_of(name: Column, categories: dict[str, frozenset[str]]) -> Column:
