@@ -1,8 +1,8 @@
 """Funnels: how far each session came, by the rules of ClickHouse's windowFunnel, and the counts by day.
 
-walks.py holds the rules. windowFunnel walks a session's matches by time and step and keeps, per step, when the chain
-that reached it began and when it was last extended: here a fold over an array, inside Spark. Only strict_once, which
-keeps several chains, walks in Python.
+windowFunnel walks a session's matches by time, then by step, and keeps, per step, when the chain that reached it began
+and when it was last extended: here a fold over an array, inside Spark. Its mode strict_once keeps several chains
+and is not there.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import reduce
 
-import pandas as pd
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import pandas_udf
 
 from retail_spark.errors import UsageError
 from retail_spark.sessions.settings import Funnel
-from retail_spark.sessions.walks import Walk
 
 _STATE = "struct<began:array<bigint>,last:array<bigint>,ended:int>"
 
@@ -114,32 +111,13 @@ def _matches(cut: DataFrame, name: str, funnel: Funnel) -> Column:
 
 def _level(matches: Column, name: str, funnel: Funnel) -> Column:
     """Steps completed by the matches of a session."""
-    each = lambda m: F.transform(  # noqa: E731
-        m[name], lambda k: F.struct(m["at"].alias("at"), k.alias("k"), m["event_number"].alias("event"))
-    )
+    each = lambda m: F.transform(m[name], lambda k: F.struct(m["at"].alias("at"), k.alias("k")))  # noqa: E731
     in_order = F.sort_array(F.flatten(F.transform(matches, each)))  # by time, then by step
-    if "strict_once" in funnel.mode:
-        return _walked_in_python(in_order, funnel)
     count = len(funnel.steps)
     nothing = F.array_repeat(F.lit(None).cast("bigint"), count)
     start = F.struct(nothing.alias("began"), nothing.alias("last"), F.lit(None).cast("int").alias("ended"))
     highest = lambda state: F.coalesce(state["ended"], _reached(state, count))  # noqa: E731
     return F.aggregate(in_order, start.cast(_STATE), lambda state, one: _walked(state, one, funnel), highest)
-
-
-def _walked_in_python(in_order: Column, funnel: Funnel) -> Column:
-    walk = Walk(len(funnel.steps), _window(funnel), funnel.mode)
-
-    @pandas_udf("int")  # type: ignore[call-overload, untyped-decorator, unused-ignore]
-    def levels(at: pd.Series, step: pd.Series, event: pd.Series) -> pd.Series:
-        rows = zip(at, step, event, strict=True)
-        return pd.Series([walk.level(zip(*(map(int, part) for part in row), strict=True)) for row in rows])
-
-    def each(name: str) -> Column:
-        return F.transform(in_order, lambda match: match[name])
-
-    found: Column = levels(each("at"), each("k"), each("event"))
-    return found
 
 
 def _window(funnel: Funnel) -> int:

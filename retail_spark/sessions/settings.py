@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from retail_spark.settings import Section, setting
 
-Mode = Literal["strict_order", "strict_deduplication", "strict_increase", "strict_once", "allow_reentry"]
+Mode = Literal["strict_order", "strict_deduplication", "strict_increase", "allow_reentry"]
 
 
 class Step(Section):
@@ -26,9 +26,8 @@ class Funnel(Section):
 
     What is strict about it is told as to ClickHouse's windowFunnel: strict_order (no other event in between),
     allow_reentry (with strict_order: a step that comes too early is passed over), strict_deduplication (a step that
-    comes again ends the walk), strict_increase (steps lie at rising moments), strict_once (an event that fulfils
-    several steps counts for one; it counts for each of them otherwise). Events of one moment count in the order of
-    the steps.
+    comes again ends the walk), strict_increase (steps lie at rising moments). An event that fulfils several steps
+    counts for each of them. Events of one moment count in the order of the steps.
     """
 
     steps: tuple[Step, ...] = Field(min_length=1, max_length=32)
@@ -111,7 +110,7 @@ class JobSettings(Section):
     funnels: dict[str, Funnel] = setting(
         _shop_funnel(),
         "name: steps, window_minutes and mode, none or some of ClickHouse's windowFunnel: strict_order, "
-        "allow_reentry, strict_deduplication, strict_increase, strict_once",
+        "allow_reentry, strict_deduplication, strict_increase",
     )
 
     source: Literal["batch", "stream"] = setting(

@@ -11,11 +11,11 @@ from retail_spark.errors import UsageError
 from retail_spark.local_rows import frame_of_rows
 from retail_spark.sessions.funnels import to_funnels, to_steps
 from retail_spark.sessions.settings import Funnel, Step
-from retail_spark.sessions.walks import Match, Walk
 from tests.unit.sessions.events import DAY, at, event, frame
+from tests.unit.sessions.walks import Match, Walk
 
 MODES = (
-    "default", "strict_order", "strict_deduplication", "strict_increase", "strict_once", "strict_order, allow_reentry",
+    "default", "strict_order", "strict_deduplication", "strict_increase", "strict_order, allow_reentry",
 )  # fmt: skip
 WINDOW = 3
 
