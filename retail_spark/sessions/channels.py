@@ -1,7 +1,7 @@
 """Where a session came from: GA4's default channel groups, and the visitor's last channel other than Direct.
 
-The rules and their order are those Google publishes for manual traffic. Google's own lists of sites are long; here
-stand the sites that matter, by name as utm_source gives them and by host as a referrer does.
+The rules and their order are those Google publishes for manual traffic, the sites are those of its list
+(source_categories.py), by name as utm_source gives them and by host as a referrer does.
 """
 
 from __future__ import annotations
@@ -10,27 +10,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
+from retail_spark.sessions.source_categories import SEARCH, SHOPPING, SOCIAL, VIDEO, category_of, sources
+
 DIRECT = "Direct"
-SEARCH = (
-    "google", "bing", "yahoo", "duckduckgo", "baidu", "yandex", "ecosia", "qwant", "startpage", "ask", "aol", "naver",
-    "daum", "seznam", "sogou", "so.com", "onet", "virgilio", "brave", "lycos", "dogpile", "presearch", "ekoru", "avg",
-)  # fmt: skip
-SOCIAL = (
-    "facebook", "fb", "instagram", "ig", "twitter", "t.co", "x.com", "linkedin", "lnkd.in", "pinterest", "reddit",
-    "tiktok", "snapchat", "tumblr", "vk", "vkontakte", "weibo", "wechat", "whatsapp", "telegram", "t.me", "threads",
-    "mastodon", "quora", "xing", "bsky", "meetup", "flickr", "disqus", "livejournal", "stumbleupon", "digg",
-    "news.ycombinator.com", "delicious", "messenger",
-)  # fmt: skip
-VIDEO = (
-    "youtube", "youtu.be", "vimeo", "dailymotion", "twitch", "netflix", "hulu", "disneyplus", "wistia", "iqiyi",
-    "youku",
-)  # fmt: skip
-SHOPPING = (
-    "amazon", "ebay", "etsy", "walmart", "aliexpress", "alibaba", "shopzilla", "idealo", "rakuten",
-    "mercadolibre", "shopify", "shop.app", "igshopping", "stripe", "wish", "target",
-)  # fmt: skip
-# Pages of a search engine's company that are no search.
-_NO_SEARCH = r"^(mail|docs|drive|accounts|calendar|groups|translate|maps)\."
+# Hosts of a search engine's company that are no search. Google's list holds some (mail.google.com): they count as
+# search where a campaign names them as its source, but a visit from somebody's mail is none.
+_NO_SEARCH = r"^(e?mail|docs|drive|accounts|calendar|groups|translate|maps|support|play|meet|chat|classroom)\."
+# The host of an address, whatever follows it: a browser sends `|`, `{}`, blanks and lone `%` as they are.
+_HOST = r"^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?:[^/?#\\@\s]*@)?(\[[^\]/]*\]|[^/?#\\:@\s]+)"
 _PAID = "^(.*cp.*|ppc|retargeting|paid.*)$"
 _SHOP_CAMPAIGN = "^(.*(([^a-df-z]|^)shop|shopping).*)$"
 _EMAIL = ("email", "e-mail", "e_mail", "e mail")
@@ -38,47 +25,52 @@ _SOCIAL_MEDIUM = ("social", "social-network", "social-media", "sm", "social netw
 
 
 def host_of(column: str) -> Column:
-    """Host of an address, lower case and without www; NULL where it has none."""
-    return F.regexp_replace(F.lower(F.try_parse_url(F.col(column), F.lit("HOST"))), r"^www\.", "")
+    """Host of an address, lower case and without www; NULL where it has none. What follows the host may be anything."""
+    host = F.regexp_replace(F.lower(F.regexp_extract(F.col(column), _HOST, 1)), r"^www\.|\.$", "")
+    return F.when(host != "", host)
 
 
 def with_channel(sessions: DataFrame) -> DataFrame:
     """One row per session: adds channel, from utm_source, utm_medium and utm_campaign, else from the referrer."""
     has_utm = F.coalesce("utm_source", "utm_medium", "utm_campaign").isNotNull()
     host = host_of("referrer")
-    is_search = _is_one_of(host, SEARCH) & ~host.rlike(_NO_SEARCH)
-    by_referrer = F.when(is_search, F.lit("organic")).otherwise(F.lit("referral"))
     source = F.when(has_utm, F.lower(F.coalesce("utm_source", F.lit("(not set)")))).otherwise(host)
-    medium = F.when(has_utm, F.lower(F.coalesce("utm_medium", F.lit("(not set)")))).when(host.isNotNull(), by_referrer)
+    medium = F.when(has_utm, F.lower(F.coalesce("utm_medium", F.lit("(not set)"))))
+    medium = medium.when(host.isNotNull(), F.lit("referral"))
     sourced = sessions.withColumns(
         {
+            "_has_utm": has_utm,
             "_source": F.coalesce(source, F.lit("(direct)")),
             "_medium": F.coalesce(medium, F.lit("(none)")),
             "_campaign": F.lower(F.coalesce("utm_campaign", F.lit(""))),
         }
     )
-    return sourced.withColumn("channel", channel()).drop("_source", "_medium", "_campaign")
+    told = sourced.withColumn("_kind", category_of(F.col("_source")))
+    is_named = F.col("_has_utm") & F.col("_source").isin(*sorted(sources().names[SEARCH]))
+    is_page = (F.col("_kind") == SEARCH) & F.col("_source").rlike(_NO_SEARCH) & ~is_named
+    kinds = told.withColumn("_kind", F.when(~F.coalesce(is_page, F.lit(False)), F.col("_kind")))
+    return kinds.withColumn("channel", channel()).drop("_source", "_medium", "_campaign", "_kind", "_has_utm")
 
 
 def channel() -> Column:
-    """GA4's default channel group of _source, _medium and _campaign (lower case); the first rule that fits wins."""
+    """GA4's default channel group of _source, _medium, _campaign (lower case) and _kind: the first rule that fits."""
     source, medium, campaign = F.col("_source"), F.col("_medium"), F.col("_campaign")
     is_paid = medium.rlike(_PAID)
-    is_shop = _is_one_of(source, SHOPPING) | campaign.rlike(_SHOP_CAMPAIGN)
-    is_search = _is_one_of(source, SEARCH) & ~source.rlike(_NO_SEARCH)
+    is_search, is_site, is_social, is_video = (_is(kind) for kind in (SEARCH, SHOPPING, SOCIAL, VIDEO))
+    is_shop = is_site | campaign.rlike(_SHOP_CAMPAIGN)
     is_push = medium.endswith("push") | medium.contains("mobile") | medium.contains("notification")
     rules = (
         (DIRECT, source.isin("(direct)", "direct") & medium.isin("(not set)", "(none)")),
         ("Cross-network", campaign.contains("cross-network")),
         ("Paid Shopping", is_shop & is_paid),
         ("Paid Search", is_search & is_paid),
-        ("Paid Social", _is_one_of(source, SOCIAL) & is_paid),
-        ("Paid Video", _is_one_of(source, VIDEO) & is_paid),
+        ("Paid Social", is_social & is_paid),
+        ("Paid Video", is_video & is_paid),
         ("Display", medium.isin("display", "banner", "expandable", "interstitial", "cpm")),
         ("Paid Other", is_paid),
         ("Organic Shopping", is_shop),
-        ("Organic Social", _is_one_of(source, SOCIAL) | medium.isin(*_SOCIAL_MEDIUM)),
-        ("Organic Video", _is_one_of(source, VIDEO) | medium.rlike("^(.*video.*)$")),
+        ("Organic Social", is_social | medium.isin(*_SOCIAL_MEDIUM)),
+        ("Organic Video", is_video | medium.rlike("^(.*video.*)$")),
         ("Organic Search", is_search | (medium == "organic")),
         ("Referral", medium.isin("referral", "app", "link")),
         ("Email", source.isin(*_EMAIL) | medium.isin(*_EMAIL)),
@@ -110,8 +102,6 @@ def with_history(sessions: DataFrame, *, look_back_days: int) -> DataFrame:
     ).drop("_started")
 
 
-def _is_one_of(value: Column, sites: tuple[str, ...]) -> Column:
-    """True for the name itself, or a host with it: `google`, `www.google.co.uk`; a site with a dot is a host's end."""
-    names = "|".join(site for site in sites if "." not in site)
-    hosts = "|".join(site.replace(".", r"\.") for site in sites if "." in site)
-    return F.coalesce(value.rlike(rf"^(.*\.)?({names})(\..*)?$|^(.*\.)?({hosts})$"), F.lit(False))
+def _is(kind: str) -> Column:
+    """True for a source of that kind of site."""
+    return F.coalesce(F.col("_kind") == kind, F.lit(False))

@@ -57,8 +57,10 @@ SESSIONS = Contract(
     columns=(
         Column("session_id", STRING, "Hash of visitor_id and started_at (or of the tracker's own session)."),
         _VISITOR,
+        _optional("client_session_id", STRING, "The tracker's own session, the first where it holds several."),
         _optional("customer_id", STRING, "Last known customer of the session.", subject=True),
-        Column("chain_id", STRING, "Hash of visitor_id and the start of the events without a pause above the gap."),
+        Column("chain_id", STRING, "Hash of visitor_id and the start of the events without a pause above the gap (or "
+               "of the tracker's own session)."),
         Column("session_number", LONG, "1 for the visitor's first session.", check="session_number >= 1"),
         Column("started_at", TIMESTAMP, "First event, UTC."),
         Column("ended_at", TIMESTAMP, "Last event, UTC."),

@@ -1,7 +1,8 @@
 """Funnels: how far each session came, by the rules of ClickHouse's windowFunnel, and the counts by day.
 
-windowFunnel walks a session's matches in order of time and keeps, per step, when the chain that reached it began and
-when it was last extended. Here the same walk is a fold over an array, inside Spark.
+windowFunnel walks a session's matches by time, then by step, and keeps, per step, when the chain that reached it began
+and when it was last extended: here a fold over an array, inside Spark. Its mode strict_once keeps several chains
+and is not there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pyspark.sql import functions as F
 from retail_spark.errors import UsageError
 from retail_spark.sessions.settings import Funnel
 
-_STATE = "struct<began:array<bigint>,last:array<bigint>,before:int,ended:int>"
+_STATE = "struct<began:array<bigint>,last:array<bigint>,ended:int>"
 
 
 def to_steps(cut: DataFrame, *, funnels: Mapping[str, Funnel]) -> DataFrame:
@@ -38,7 +39,7 @@ def to_steps(cut: DataFrame, *, funnels: Mapping[str, Funnel]) -> DataFrame:
         ).alias("_match"),
         any_match.alias("_any"),
     ).where("_any")
-    walks = wanted.groupBy("session_id").agg(F.sort_array(F.collect_list("_match")).alias("_matches"))
+    walks = wanted.groupBy("session_id").agg(F.collect_list("_match").alias("_matches"))
     levels = {name: _level(F.col("_matches"), name, funnel) for name, funnel in funnels.items()}
     pairs = F.array(*[F.struct(F.lit(name).alias("key"), level.alias("value")) for name, level in levels.items()])
     reached = F.filter(pairs, lambda pair: pair["value"] > 0)
@@ -85,7 +86,7 @@ def day_of(time: str, *, time_zone: str) -> Column:
 
 
 def _matches(cut: DataFrame, name: str, funnel: Funnel) -> Column:
-    """The steps that an event fulfils, the last first; [0] for no step where strict_order wants to know of it."""
+    """The steps that an event fulfils; [0] for no step where strict_order wants to know of it."""
     numbers: list[Column] = []
     for i, step in enumerate(funnel.steps, start=1):
         condition = F.expr(step.where)
@@ -101,29 +102,33 @@ def _matches(cut: DataFrame, name: str, funnel: Funnel) -> Column:
                 f"sessionize.funnels.{name}, step {step.name}: {step.where!r} is a {kind}, not a condition.",
                 fix="write a SQL condition, such as event_type = 'purchase'",
             )
-        numbers.insert(0, F.when(condition, F.lit(i)))
+        numbers.append(F.when(condition, F.lit(i)))
     found = F.array_compact(F.array(*numbers))
-    if funnel.mode != "strict_order":
+    if "strict_order" not in funnel.mode:
         return found
     return F.when(F.size(found) > 0, found).otherwise(F.array(F.lit(0)))
 
 
 def _level(matches: Column, name: str, funnel: Funnel) -> Column:
-    """Steps completed by the matches of a session, in order."""
+    """Steps completed by the matches of a session."""
+    each = lambda m: F.transform(m[name], lambda k: F.struct(m["at"].alias("at"), k.alias("k")))  # noqa: E731
+    in_order = F.sort_array(F.flatten(F.transform(matches, each)))  # by time, then by step
     count = len(funnel.steps)
-    flat = F.flatten(
-        F.transform(matches, lambda m: F.transform(m[name], lambda k: F.struct(m["at"].alias("at"), k.alias("k"))))
-    )
     nothing = F.array_repeat(F.lit(None).cast("bigint"), count)
-    start = F.struct(
-        nothing.alias("began"), nothing.alias("last"), F.lit(0).alias("before"), F.lit(None).cast("int").alias("ended")
-    ).cast(_STATE)
-    highest = lambda state: F.coalesce(  # noqa: E731
-        state["ended"],
-        *[F.when(_at(state["began"], F.lit(i)).isNotNull(), F.lit(i)) for i in range(count, 0, -1)],
-        F.lit(0),
-    )
-    return F.aggregate(flat, start, lambda state, one: _walked(state, one, funnel), highest)
+    start = F.struct(nothing.alias("began"), nothing.alias("last"), F.lit(None).cast("int").alias("ended"))
+    highest = lambda state: F.coalesce(state["ended"], _reached(state, count))  # noqa: E731
+    return F.aggregate(in_order, start.cast(_STATE), lambda state, one: _walked(state, one, funnel), highest)
+
+
+def _window(funnel: Funnel) -> int:
+    """The window in microseconds."""
+    return round(funnel.window_minutes * 60_000_000)
+
+
+def _reached(state: Column, count: int) -> Column:
+    """The highest step of which the state knows a chain."""
+    steps = [F.when(F.element_at(state["began"], i).isNotNull(), F.lit(i)) for i in range(count, 0, -1)]
+    return F.coalesce(*steps, F.lit(0))
 
 
 def _at(array: Column, place: Column) -> Column:
@@ -133,32 +138,28 @@ def _at(array: Column, place: Column) -> Column:
 
 def _walked(state: Column, one: Column, funnel: Funnel) -> Column:
     """The state after one match."""
-    count, window = len(funnel.steps), round(funnel.window_minutes * 60_000_000)
+    count, mode = len(funnel.steps), funnel.mode
     at, k = one["at"], one["k"]
     began, last, entered = state["began"], state["last"], F.element_at(state["began"], 1).isNotNull()
-    from_began, from_last = _at(began, k - 1), _at(last, k - 1)
+    from_began = _at(began, k - 1)
     is_first, is_new = k == 1, from_began.isNotNull()
-    fits = is_new & (at <= from_began + window)
-    if funnel.mode == "strict_increase":
-        fits = fits & (from_last < at)
+    fits = is_new & (at <= from_began + _window(funnel))
+    if "strict_increase" in mode:
+        fits = fits & (_at(last, k - 1) < at)
     ended = F.lit(None).cast("int")
-    if funnel.mode == "strict_deduplication":
-        ended = F.when((k > 1) & _at(last, k).isNotNull(), state["before"])
-    if funnel.mode == "strict_order":
-        reached = F.coalesce(
-            *[F.when(F.element_at(began, i).isNotNull(), F.lit(i)) for i in range(count, 0, -1)], F.lit(0)
-        )
-        gap = F.coalesce(
-            *[F.when(F.element_at(began, i).isNull(), F.lit(i - 1)) for i in range(1, count + 1)], F.lit(count)
-        )
-        ended = F.when(entered & (k == 0), reached).when(entered & (k > 1) & ~is_new, gap)
+    if "strict_deduplication" in mode:
+        ended = F.when((k > 1) & _at(last, k).isNotNull(), _reached(state, count))
+    if "strict_order" in mode:
+        ended = F.coalesce(ended, F.when(entered & (k == 0), _reached(state, count)))
+    if "strict_order" in mode and "allow_reentry" not in mode:
+        gaps = [F.when(F.element_at(began, i).isNull(), F.lit(i - 1)) for i in range(1, count + 1)]
+        ended = F.coalesce(ended, F.when(entered & (k > 1) & ~is_new, F.coalesce(*gaps, F.lit(count))))
     ended = F.coalesce(ended, F.when(fits & (k == count), F.lit(count)))
     sets = (is_first | F.coalesce(fits, F.lit(False))) & F.coalesce(ended == count, ended.isNull())
     chain = F.when(is_first, at).otherwise(from_began)
     after = F.struct(
         F.when(sets, _put(began, k, chain)).otherwise(began).alias("began"),
         F.when(sets, _put(last, k, at)).otherwise(last).alias("last"),
-        k.alias("before"),
         ended.alias("ended"),
     )
     return F.when(state["ended"].isNotNull(), state).otherwise(after.cast(_STATE))

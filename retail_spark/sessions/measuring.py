@@ -31,7 +31,7 @@ def to_sessions(cut: DataFrame, *, measures: Measures) -> DataFrame:
     """One row per session_id: times, counts, pages, campaign, customer; `user_agent` is its first."""
     rows = cut.select(
         *("session_id", "visitor_id", "chain_id", "occurred_at", "event_number", "pause_micros", "event_type"),
-        *("customer_id", "page_url", "user_agent"),
+        *("customer_id", "client_session_id", "page_url", "user_agent"),
         F.when(F.coalesce(*_UTM).isNotNull(), F.struct(*_UTM)).alias("_utm"),
         _outside(measures.own_hosts).alias("_referrer"),
     )
@@ -40,6 +40,7 @@ def to_sessions(cut: DataFrame, *, measures: Measures) -> DataFrame:
         F.min("visitor_id").alias("visitor_id"),
         F.min("chain_id").alias("chain_id"),
         _last("customer_id").alias("customer_id"),
+        _first("client_session_id").alias("client_session_id"),
         F.min("occurred_at").alias("started_at"),
         F.max("occurred_at").alias("ended_at"),
         F.sum(_dwell(measures.dwell_micros)).alias("_dwell"),

@@ -124,6 +124,9 @@ def to_changed(run: Run, scope: Scope, sessions: DataFrame) -> tuple[DataFrame, 
     reach = _reach(row["_from"], row["_to"])
     places = moved.select("session_id", *_HISTORY)
     stored = run.previous(SESSIONS).where(_lies_in(reach, time="started_at")).drop(*_HISTORY)
+    # a table that an older version wrote lacks the columns that came since
+    gained = sorted(set(made.columns) - {*stored.columns, *_HISTORY})
+    stored = stored.select("*", *[F.lit(None).cast(SESSIONS.column(name).type).alias(name) for name in gained])
     whole = stored.join(places, on="session_id", how="inner").select(*made.columns)  # session_id is the key of both
     both = scope.reach and (min(scope.reach[0], reach[0]), max(scope.reach[1], reach[1]))
     return run.stage("changed_sessions", made.unionByName(whole)), both

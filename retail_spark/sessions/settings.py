@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from retail_spark.settings import Section, setting
 
-Mode = Literal["default", "strict_order", "strict_deduplication", "strict_increase"]
+Mode = Literal["strict_order", "strict_deduplication", "strict_increase", "allow_reentry"]
 
 
 class Step(Section):
@@ -22,11 +22,31 @@ class Step(Section):
 
 
 class Funnel(Section):
-    """Ordered steps inside one session, all within a window that opens with the first."""
+    """Ordered steps inside one session, all within a window that opens with the first.
+
+    What is strict about it is told as to ClickHouse's windowFunnel: strict_order (no other event in between),
+    allow_reentry (with strict_order: a step that comes too early is passed over), strict_deduplication (a step that
+    comes again ends the walk), strict_increase (steps lie at rising moments). An event that fulfils several steps
+    counts for each of them. Events of one moment count in the order of the steps.
+    """
 
     steps: tuple[Step, ...] = Field(min_length=1, max_length=32)
     window_minutes: float = Field(default=60.0, gt=0)
-    mode: Mode = "default"
+    mode: tuple[Mode, ...] = ()
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _may_be_one_text(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part for part in (part.strip() for part in value.split(",")) if part not in ("", "default"))
+
+    @field_validator("mode")
+    @classmethod
+    def _goes_together(cls, value: tuple[Mode, ...]) -> tuple[Mode, ...]:
+        if "allow_reentry" in value and "strict_order" not in value:
+            raise ValueError("allow_reentry needs strict_order beside it")
+        return value
 
 
 def _shop_funnel() -> dict[str, Funnel]:
@@ -38,7 +58,9 @@ class JobSettings(Section):
     """When a session ends, who is a robot, and what is counted."""
 
     rule: Literal["gap", "client_session_id"] = setting(
-        "gap", "gap: a pause ends a session; client_session_id: the tracker's own (a pause where it has none)"
+        "gap",
+        "gap: a pause ends a session; client_session_id: the tracker's own, cut by max_session_hours and the splits "
+        "as well (a pause where it has none)",
     )
     gap_minutes: float = setting(
         30.0, "a session ends after a pause longer than this; a pause of exactly this keeps it", unit="minutes", gt=0
@@ -86,7 +108,9 @@ class JobSettings(Section):
         2, "a visitor with more customers than this is a shared device and linked to none", unit="customers", ge=1
     )
     funnels: dict[str, Funnel] = setting(
-        _shop_funnel(), "name: steps, window_minutes and mode (as ClickHouse's windowFunnel)"
+        _shop_funnel(),
+        "name: steps, window_minutes and mode, none or some of ClickHouse's windowFunnel: strict_order, "
+        "allow_reentry, strict_deduplication, strict_increase",
     )
 
     source: Literal["batch", "stream"] = setting(

@@ -1,7 +1,8 @@
 """The one kernel: events to chains, chains to sessions. DataFrame to DataFrame, window functions only.
 
-A chain is a visitor's events with no pause longer than the gap. A session is a chain, or a part of it where splits are
-asked for. Everything else (incremental, stream) decides which events come in here, never how they are cut.
+A chain is a visitor's events with no pause longer than the gap, or the tracker's own session where the rule asks for
+that. A session is a chain, or a part of it where splits are asked for. Everything else (incremental, stream) decides
+which events come in here, never how they are cut.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Rule:
 
     gap_micros: int
     by_client: bool = False
-    """The tracker's own sessions are taken as they are; events without one are cut by the gap."""
+    """The tracker's own session takes the place of the chain; events without one are cut by the gap."""
     midnight_in: str | None = None
     """Time zone whose midnight ends a session."""
     by_campaign: bool = False
@@ -53,7 +54,8 @@ def with_sessions(events: DataFrame, *, rule: Rule) -> DataFrame:
     units = events.withColumns({"_unit": unit, "_at": F.unix_micros("occurred_at")})
     cut = units.transform(_with_chain, rule=rule).transform(_with_session, rule=rule)
     by_client = F.col("_unit").isNotNull()
-    start = F.when(~by_client, F.col("session_at")).cast("string")
+    # the first part of the tracker's own session is named by it alone, whatever splits it
+    start = F.when(~by_client | (F.col("session_at") != F.col("_chain_at")), F.col("session_at")).cast("string")
     chain = F.when(~by_client, F.col("_chain_at")).cast("string")
     return cut.withColumns(
         {
@@ -103,25 +105,35 @@ def _with_session(chained: DataFrame, *, rule: Rule) -> DataFrame:
 
 
 def _with_splits(chained: DataFrame, *, rule: Rule) -> DataFrame:
-    """Sets _starts also where midnight, another campaign or the cap parts a chain; the tracker's own stay whole."""
+    """Sets _starts also where midnight, another campaign or the cap parts a chain."""
     pieces: dict[str, Column] = {}
     if rule.midnight_in is not None:
         pieces["_day"] = F.to_date(F.from_utc_timestamp("occurred_at", rule.midnight_in))
     if rule.max_micros is not None:
         pieces["_piece"] = F.expr(f"(_at - _chain_at) div {rule.max_micros:d}")
-    split = chained.withColumns(pieces)
+    split = chained.select("*", *[piece.alias(name) for name, piece in pieces.items()])
     parts = [F.col(name) != F.lag(name).over(_by_visitor()) for name in pieces]
     if rule.by_campaign:
+        split = split.withColumn("_campaign", _campaign())
         parts.append(_is_new_campaign())
     parted = reduce(lambda a, b: a | b, [F.coalesce(part, F.lit(False)) for part in parts])
-    inside = split.withColumn("_parted", parted & F.col("_unit").isNull() & (F.col("_pause") > 0))
-    return inside.withColumn("_starts", F.col("_starts") | F.col("_parted")).drop(*pieces, "_parted")
+    inside = split.withColumn("_parted", parted & (F.col("_pause") > 0))
+    return inside.withColumn("_starts", F.col("_starts") | F.col("_parted")).drop(*pieces, "_campaign", "_parted")
+
+
+def _campaign() -> Column:
+    """The campaign of a moment, NULL for none: the last one that its events name in alphabetical order.
+
+    Events of one moment are never parted, and their ids must not decide: so a moment has one campaign, and its first
+    event speaks for it.
+    """
+    return F.max("utm_campaign").over(W.partitionBy("visitor_id", "_unit", "_at"))
 
 
 def _is_new_campaign() -> Column:
-    """A campaign that is not NULL and not the last one of the chain."""
-    before = _by_visitor().rowsBetween(W.unboundedPreceding, -1)
-    named = F.struct("_chain_at", "utm_campaign")
-    last = F.last(F.when(F.col("utm_campaign").isNotNull(), named), ignorenulls=True).over(before)
+    """The first event of a moment whose campaign is not the last one before it in the chain."""
+    before = W.partitionBy("visitor_id", "_unit").orderBy("_at").rangeBetween(W.unboundedPreceding, -1)
+    named = F.struct("_chain_at", "_campaign")
+    last = F.last(F.when(F.col("_campaign").isNotNull(), named), ignorenulls=True).over(before)
     is_same = last == named
-    return F.col("utm_campaign").isNotNull() & ~F.coalesce(is_same, F.lit(False))
+    return F.col("_campaign").isNotNull() & ~F.coalesce(is_same, F.lit(False))

@@ -1,4 +1,4 @@
-"""What a model has to beat: the shrunk rate of the finest history, and a logistic curve over the histories."""
+"""What a model has to beat beside the shrunk rate: a logistic curve over the histories."""
 
 from __future__ import annotations
 
@@ -8,22 +8,11 @@ from pyspark.sql import functions as F
 
 from retail_spark.suppliers.calibration import fit_logistic
 from retail_spark.suppliers.recipe import Recipe
-from retail_spark.suppliers.transforms import history_names, key_name
+from retail_spark.suppliers.transforms import history_names
 
-SHRUNK, LOGISTIC = "p_shrunk", "p_logistic"
+LOGISTIC = "p_logistic"
 _LEAST = 1e-4
 _MOST_LINES = 50_000
-
-
-def shrunk_rate(recipe: Recipe) -> Column:
-    """The shrunk rate by the history key of most columns (the first of them), such as supplier by lane."""
-    finest = max(recipe.history_keys, key=len)
-    return _inside(F.col(f"{key_name(finest)}__rate"))
-
-
-def with_shrunk(features: DataFrame, *, recipe: Recipe) -> DataFrame:
-    """Adds p_shrunk. Same grain."""
-    return features.withColumn(SHRUNK, shrunk_rate(recipe))
 
 
 def with_logistic(features: DataFrame, *, train: DataFrame, lines: int, recipe: Recipe) -> DataFrame:
@@ -33,7 +22,7 @@ def with_logistic(features: DataFrame, *, train: DataFrame, lines: int, recipe: 
     coefficients need no more.
     """
     rates = [name for name in history_names(recipe) if name.partition("__")[2].startswith("rate")]
-    odds = [F.log(_inside(F.col(name)) / (1 - _inside(F.col(name)))) for name in rates]
+    odds = [F.log(inside(F.col(name)) / (1 - inside(F.col(name)))) for name in rates]
     of_million = F.pmod(F.xxhash64("delivery_id"), F.lit(1_000_000))
     some = train.where(of_million < min(1_000_000, _MOST_LINES * 1_000_000 // max(lines, 1)))
     known = some.select("delivery_id", F.col("is_late").cast("double"), *odds).toPandas().sort_values("delivery_id")
@@ -41,8 +30,9 @@ def with_logistic(features: DataFrame, *, train: DataFrame, lines: int, recipe: 
     ridge, start = np.full(design.shape[1], 1.0), np.zeros(design.shape[1])
     beta = fit_logistic(design, known["is_late"].to_numpy(), np.ones(len(known)), ridge=ridge, start=start)
     margin = sum((F.lit(float(b)) * one for b, one in zip(beta[:-1], odds, strict=True)), F.lit(float(beta[-1])))
-    return features.withColumn(LOGISTIC, _inside(1 / (1 + F.exp(-margin))))
+    return features.withColumn(LOGISTIC, inside(1 / (1 + F.exp(-margin))))
 
 
-def _inside(p: Column) -> Column:
+def inside(p: Column) -> Column:
+    """The probability, neither 0 nor 1."""
     return F.least(F.greatest(p, F.lit(_LEAST)), F.lit(1 - _LEAST))

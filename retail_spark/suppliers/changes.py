@@ -38,7 +38,8 @@ def to_outcomes(lines: DataFrame, *, as_of_day: int) -> DataFrame:
     open_late = F.col("promised_day") + SETTLE_DAYS <= as_of_day
     late = F.when(F.col("is_late").isNotNull(), F.col("is_late")).when(open_late, F.lit(1))
     ordered_day = F.unix_date(F.to_date("ordered_at"))
-    days = F.coalesce(F.unix_date("delivered_on"), F.lit(as_of_day)) - ordered_day
+    lasted = F.coalesce(F.unix_date("delivered_on"), F.lit(as_of_day)) - ordered_day
+    days = F.when(~F.col("is_contradictory"), lasted)
     due = lines.where((F.col("promised_day") + SETTLE_DAYS <= as_of_day) & late.isNotNull())
     shipments = due.groupBy("shipment", "supplier_id", "lane").agg(
         F.min("promised_day").alias("day"),

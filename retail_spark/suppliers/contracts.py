@@ -26,7 +26,10 @@ def _share(name: str, comment: str, *, nullable: bool = False) -> Column:
 
 
 _LATE_RATE = (
-    _share("late_rate", "Share of shipments that are late, drawn to the level above where few are known"),
+    _share(
+        "late_rate",
+        "Share of shipments that are late, overdue ones among them, drawn to the level above where few are known",
+    ),
     _share("late_rate_low", "Lower end of its 95 % interval"),
     _share("late_rate_high", "Upper end of its 95 % interval"),
 )
@@ -41,7 +44,8 @@ SUPPLIER_RISK = snapshot(
                check="risk_score BETWEEN 0 AND 100"),
         Column("risk_band", STRING, "low, medium, high or critical, by the settings' thresholds.",
                check="risk_band IN ('low', 'medium', 'high', 'critical')"),
-        _share("p_late", "Mean probability that an open line not yet due is late; the shrunk rate where there is none"),
+        _share("p_late", "Mean probability that an open line is late, 1 for an overdue one; the shrunk rate where none "
+               "is open"),
         *_LATE_RATE,
         _share("otif_rate", "Share delivered on time and in full, by the settings' level and tolerance",
                nullable=True),
@@ -54,12 +58,16 @@ SUPPLIER_RISK = snapshot(
         Column("deliveries", LONG, "Shipments that have arrived; lines of one shipment count once.",
                check="deliveries >= 0"),
         Column("open_deliveries", LONG, "Lines that are open.", check="open_deliveries >= 0"),
+        Column("overdue_deliveries", LONG, "Open lines whose day promised is over.", nullable=True,
+               check="overdue_deliveries >= 0"),
+        Column("contradictory_lines", LONG, "Lines in the window ordered after they came: they have no lead time.",
+               nullable=True, check="contradictory_lines >= 0"),
         _share("value_share", "Share of the value of all lines in the window"),
         _share("hhi", "Herfindahl index of the categories it supplies, weighted by its value in each"),
         _share("hhi_country", "Herfindahl index over suppliers of the country it sends from", nullable=True),
         Column("is_single_source", BOOLEAN, "Some product (or category) in the window came from it alone."),
-        Column("trend", STRING, "Lateness of late against before: better, steady or worse; NULL while the outcome of "
-               "none of its shipments is known.", nullable=True, check="trend IN ('better', 'steady', 'worse')"),
+        Column("trend", STRING, "Lateness of late against before: better, steady or worse; NULL while none of its "
+               "shipments has come or is overdue.", nullable=True, check="trend IN ('better', 'steady', 'worse')"),
         Column("changed_on", DATE, "Day of the last change in lateness or lead time; NULL when none was found.",
                nullable=True),
         Column("changed_what", STRING, "late_up, late_down, slower or faster; NULL without a change.", nullable=True,
@@ -94,10 +102,14 @@ SUPPLIER_LEVELS = snapshot(
     columns=(
         Column("level", STRING, "all, lane, supplier, supplier_lane or supplier_lane_category.",
                check="level IN ('all', 'lane', 'supplier', 'supplier_lane', 'supplier_lane_category')"),
-        Column("member", STRING, "Parts of the member joined by ' | '; * for level all."),
+        Column("member", STRING, "Parts of the member joined by ' | ' (a |, > or \\ inside a part has a \\ before it); "
+               "* for level all."),
         Column("supplier_id", STRING, "Supplier, where the level has one.", nullable=True),
+        Column("lane", STRING, "Countries sent from and to, where the level has them.", nullable=True),
+        Column("category", STRING, "Product group, where the level has one.", nullable=True),
         Column("deliveries", LONG, "Shipments that have arrived.", check="deliveries >= 0"),
-        Column("late", LONG, "Those of them that were late.", check="late >= 0"),
+        Column("overdue", LONG, "Shipments that have not, and should have.", nullable=True, check="overdue >= 0"),
+        Column("late", LONG, "Late ones of both.", check="late >= 0"),
         *_LATE_RATE,
         Column("changed_on", DATE, "Day of the last change at this level alone: a change of the level "
                "above is not repeated below.", nullable=True),

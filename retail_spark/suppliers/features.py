@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.errors import UsageError
 from retail_spark.suppliers.recipe import Recipe
-from retail_spark.suppliers.transforms import column_of, history_names, with_histories
+from retail_spark.suppliers.transforms import SHRUNK, column_of, history_names, with_histories
 
 IDS = (
     "delivery_id", "shipment", "supplier_id", "promised_day", "known_day", "is_late", "delay_days",
@@ -50,10 +50,13 @@ def features_of(recipe: Recipe) -> tuple[Feature, ...]:
 
 
 def to_features(lines: DataFrame, *, recipe: Recipe) -> DataFrame:
-    """One row per delivery_id: IDS, and every feature of the recipe; texts as they are, numbers as DOUBLE."""
-    known = with_histories(lines, recipe=recipe)
+    """One row per delivery_id that was not cancelled: IDS, every feature of the recipe, and SHRUNK.
+
+    Texts are as they are, numbers DOUBLE.
+    """
+    known = with_histories(lines, recipe=recipe).where(F.col("cancelled_day").isNull())
     columns = {feature.name: _raw(feature, recipe) for feature in features_of(recipe)}
-    return known.select(*IDS, *[value.alias(name) for name, value in columns.items()])
+    return known.select(*IDS, *[value.alias(name) for name, value in columns.items()], SHRUNK)
 
 
 def _raw(feature: Feature, recipe: Recipe) -> Column:

@@ -17,7 +17,7 @@ from retail_spark.lake.writers import Write, replace_slice
 from retail_spark.registry.gates import Gate, Verdict
 from retail_spark.run import Job, Outcome, Run, job
 from retail_spark.sums import exact_mean, exact_sum
-from retail_spark.suppliers.baselines import shrunk_rate
+from retail_spark.suppliers.baselines import inside
 from retail_spark.suppliers.boosting import with_scores
 from retail_spark.suppliers.concentration import herfindahl
 from retail_spark.suppliers.contracts import BASE, DELIVERY_RISK, SUPPLIER_LEVELS, SUPPLIER_RISK
@@ -43,9 +43,11 @@ from retail_spark.suppliers.profiles import Window, to_all_changes, to_levels, t
 from retail_spark.suppliers.reasons import to_open_lines
 from retail_spark.suppliers.recipe import Recipe
 from retail_spark.suppliers.settings import JobSettings
-from retail_spark.suppliers.transforms import to_lines
+from retail_spark.suppliers.transforms import SHRUNK, to_lines
 
 _EPOCH = date(1970, 1, 1)
+_RECENT_DAYS = 180
+"""What a trend takes for recent where no history does."""
 
 
 def supplier_risk(run: Run, settings: JobSettings) -> Outcome:
@@ -57,6 +59,10 @@ def supplier_risk(run: Run, settings: JobSettings) -> Outcome:
     recipe = settings.recipe()
     features = _features(run, settings, recipe, name="own")
     shown = _facts(features.lines, settings)
+    if shown["contradictory_lines"]:
+        run.progress.note(
+            f"{shown['contradictory_lines']:,.0f} lines were ordered after they came: no lead time of theirs"
+        )
     cut = _cut(features.rows, settings)
     if cut is None:
         run.progress.note("too few known lines to learn from and measure on: the shrunk rate scores")
@@ -104,7 +110,7 @@ JOB: Job = job(
 
 @dataclass(frozen=True)
 class Features:
-    """Lines as known by as_of, and their features by a recipe; both staged."""
+    """Lines as known by as_of, without cancelled ones, and their features by a recipe; both staged."""
 
     recipe: Recipe
     lines: DataFrame
@@ -118,12 +124,14 @@ def _features(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> 
             as_of=run.as_of,
             predict_days=recipe.predict_days_before_promise,
             outcome_known=recipe.outcome_known,
+            promise=recipe.promise,
         )
         is_out = F.col("supplier_id").isin(*settings.exclude_suppliers)
         lines = run.stage(f"{name}_lines", known.withColumn("is_excluded", is_out))
         learned_from = lines if settings.learn_from_excluded else lines.where(~F.col("is_excluded"))
         rows = learned_from.transform(to_features, recipe=recipe).transform(with_shipment_end)
-        return Features(recipe, lines.where(~F.col("is_excluded")), run.stage(f"{name}_features", rows))
+        suppliers_own = lines.where(~F.col("is_excluded") & F.col("cancelled_day").isNull())
+        return Features(recipe, suppliers_own, run.stage(f"{name}_features", rows))
 
 
 def _known(rows: DataFrame) -> DataFrame:
@@ -239,11 +247,12 @@ def _facts(lines: DataFrame, settings: JobSettings) -> dict[str, float]:
     value = F.greatest(F.coalesce("order_value", F.lit(0.0)), F.lit(0.0))
     each = lines.groupBy("supplier_id").agg(
         F.count(F.lit(1)).alias("lines"), F.count("is_late").alias("known"), F.sum("is_late").alias("late"),
-        exact_sum(value, scale=6).alias("value"),
+        F.count_if("is_contradictory").alias("contradictory"), exact_sum(value, scale=6).alias("value"),
     )  # fmt: skip
     row = each.agg(
         F.sum("lines").alias("lines"), F.count(F.lit(1)).alias("suppliers"),
         (F.sum("lines") - F.sum("known")).alias("open_lines"),
+        F.coalesce(F.sum("contradictory"), F.lit(0)).alias("contradictory_lines"),
         F.try_divide(F.sum("late"), F.sum("known")).alias("late_share"),
         herfindahl(F.col("value")).alias("hhi"),
     ).collect()[0]  # fmt: skip
@@ -264,13 +273,13 @@ def _weights(rows: DataFrame, scorer: Scorer) -> dict[str, float]:
 
 def _tables(run: Run, features: Features, scorer: Scorer | None, *, settings: JobSettings) -> tuple[Write, ...]:
     """The three tables, scored by the model, or by the shrunk rate where there is none."""
-    window = Window(run.as_of, settings.window_days, max(settings.recent_days, default=settings.window_days))
+    window = Window(run.as_of, settings.window_days, max(settings.recent_days, default=_RECENT_DAYS))
     is_out = F.col("supplier_id").isin(*settings.exclude_suppliers)
     open_rows = features.rows.where(F.col("is_late").isNull() & ~is_out)
     deliveries = run.stage("scored", to_scored(open_rows, scorer=scorer, recipe=features.recipe, as_of=run.as_of))
     judged = window.lines(features.lines)
     changes = run.stage("changes", to_all_changes(judged, window=window, settings=settings))
-    levels = run.stage("levels", to_levels(judged, changes=changes, prior_weight=settings.prior_weight))
+    levels = run.stage("levels", to_levels(judged, changes=changes, window=window, prior_weight=settings.prior_weight))
     suppliers = to_suppliers(
         judged,
         levels=levels,
@@ -294,7 +303,7 @@ def to_scored(rows: DataFrame, *, scorer: Scorer | None, recipe: Recipe, as_of: 
     stays in p_late_raw and margin. `rows` are features.
     """
     if scorer is None:
-        p = shrunk_rate(recipe)
+        p = inside(F.col(SHRUNK))
         none = F.lit(None).cast("double")
         scored = rows.select(
             "delivery_id", "supplier_id", "promised_day", p.alias("p_late"), p.alias("p_late_raw"),

@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
-from retail_spark.suppliers.baselines import LOGISTIC, SHRUNK, with_logistic, with_shrunk
+from retail_spark.suppliers.baselines import LOGISTIC, inside, with_logistic
 from retail_spark.suppliers.boosting import train_delays, train_late, with_scores
 from retail_spark.suppliers.calibration import IDENTITY, Calibration, calibrate
 from retail_spark.suppliers.evaluate import Measured, bin_margin, measure, to_bins
@@ -19,6 +19,7 @@ from retail_spark.suppliers.features import Encoder, fit_encoder
 from retail_spark.suppliers.model import Scorer
 from retail_spark.suppliers.recipe import Recipe
 from retail_spark.suppliers.settings import JobSettings
+from retail_spark.suppliers.transforms import SHRUNK
 
 CONSTANT = "p_constant"
 _FEWEST_OF_A_KIND = 10
@@ -202,7 +203,7 @@ def compare(
     recipe = settings.recipe()
     learned = learn(train, recipe=recipe, seed=seed, delays=True, encoder=encoder)
     rivals = {"candidate": "p_late", "raw": "p_late_raw", "shrunk": SHRUNK, "logistic": LOGISTIC, "constant": CONSTANT}
-    rows = test.transform(with_shrunk, recipe=recipe)
+    rows = test.withColumn(SHRUNK, inside(F.col(SHRUNK)))
     rows = rows.transform(with_logistic, train=train, lines=counted.lines, recipe=recipe)
     plain = rows.select("delivery_id", SHRUNK, LOGISTIC, F.lit(counted.late / counted.lines).alias(CONSTANT))
     scored = with_scores(test, scorer=learned.scorer, explain=False).join(plain, "delivery_id", how="inner")
@@ -234,7 +235,7 @@ def rolling(
         if not (known.is_enough(lines=settings.min_lines) and after.is_enough(lines=_FEWEST_OF_A_KIND)):
             continue
         scored = with_scores(test, scorer=learn(train, recipe=recipe, seed=seed).scorer, explain=False)
-        shrunk = test.transform(with_shrunk, recipe=recipe).select("delivery_id", SHRUNK)
+        shrunk = test.select("delivery_id", inside(F.col(SHRUNK)).alias(SHRUNK))
         bins = to_bins(
             scored.join(shrunk, "delivery_id", how="inner"), rivals={"candidate": "p_late", "shrunk": SHRUNK}
         )

@@ -13,7 +13,15 @@ from retail_spark.suppliers.changes import to_changes, to_outcomes
 from retail_spark.suppliers.charts import Rule
 from retail_spark.suppliers.concentration import to_concentration, with_spend_country
 from retail_spark.suppliers.contracts import TRENDS
-from retail_spark.suppliers.rates import beta_quantile, to_fill, to_lead_times, to_level_rates, to_otif, with_lane
+from retail_spark.suppliers.rates import (
+    beta_quantile,
+    to_fill,
+    to_lead_times,
+    to_level_rates,
+    to_otif,
+    with_lane,
+    with_overdue,
+)
 from retail_spark.suppliers.reasons import with_reasons
 from retail_spark.suppliers.score import with_score
 from retail_spark.suppliers.settings import JobSettings
@@ -40,10 +48,15 @@ class Window:
         return lines.where((F.col("promised_on") > first) | F.col("is_late").isNull()).transform(with_lane)
 
 
-def to_levels(judged: DataFrame, *, changes: DataFrame, prior_weight: float) -> DataFrame:
-    """One row per (level, member): rates, and the change seen there. `changes`: level, member, changed_on, ..."""
-    rates = to_level_rates(judged, prior_weight=prior_weight)
-    return rates.join(changes.select("level", "member", "changed_on", "changed_what"), ["level", "member"], how="left")
+def to_levels(judged: DataFrame, *, changes: DataFrame, window: Window, prior_weight: float) -> DataFrame:
+    """One row per (level, member): rates, and the change seen there. `changes`: level, member, changed_on, ...
+
+    The member of a change is a lane or a supplier_id as it is.
+    """
+    rates = to_level_rates(judged, as_of_day=window.as_of_day, prior_weight=prior_weight)
+    keyed = rates.withColumn("_member", F.when(F.col("level") == "lane", F.col("lane")).otherwise(F.col("supplier_id")))
+    seen = changes.select("level", F.col("member").alias("_member"), "changed_on", "changed_what")
+    return keyed.join(seen, ["level", "_member"], how="left").drop("_member")  # changes: one row a level and member
 
 
 def to_all_changes(judged: DataFrame, *, window: Window, settings: JobSettings) -> DataFrame:
@@ -67,7 +80,7 @@ def to_suppliers(
     levels: `to_levels`; open_lines: `reasons.to_open_lines`; suppliers: silver.suppliers, where there is one.
     """
     own = levels.where(F.col("level") == "supplier").select(
-        "supplier_id", "deliveries", "late_rate", "late_rate_low", "late_rate_high"
+        "supplier_id", "deliveries", "overdue", "late_rate", "late_rate_low", "late_rate_high"
     )
     overall = levels.where(F.col("level") == "all").select(F.col("late_rate").alias("late_rate_all"))
     own_changes = changes.where(F.col("level") == "supplier").select(
@@ -82,9 +95,10 @@ def to_suppliers(
         otif,
         to_fill(judged),
         to_lead_times(judged, as_of_day=window.as_of_day, shares=_LEAD_SHARES),
-        to_days_late(judged, prior_weight=settings.prior_weight),
+        to_days_late(judged, window=window, prior_weight=settings.prior_weight),
         to_trend(judged, window=window, prior_weight=settings.prior_weight),
         own_changes,
+        judged.groupBy("supplier_id").agg(F.count_if("is_contradictory").alias("contradictory_lines")),
         open_lines,
     )
     found = own.crossJoin(overall)
@@ -95,7 +109,7 @@ def to_suppliers(
 
 def with_risk(suppliers: DataFrame, *, settings: JobSettings) -> DataFrame:
     """Adds p_late (the shrunk rate where no line is open), risk_score, risk_band and reasons. Same grain."""
-    filled = suppliers.fillna(0, ["open_deliveries", "overdue"])
+    filled = suppliers.fillna(0, ["open_deliveries", "overdue_deliveries"])
     scored = filled.withColumn("p_late", F.coalesce("p_open", "late_rate")).transform(
         with_score,
         reference=settings.score_reference,
@@ -108,9 +122,13 @@ def with_risk(suppliers: DataFrame, *, settings: JobSettings) -> DataFrame:
     return scored.transform(with_reasons)
 
 
-def to_days_late(judged: DataFrame, *, prior_weight: float) -> DataFrame:
-    """One row per supplier_id: days_late, the mean days of a late shipment, drawn to that of all suppliers."""
-    events = judged.withColumn("member", F.col("supplier_id")).transform(to_events)
+def to_days_late(judged: DataFrame, *, window: Window, prior_weight: float) -> DataFrame:
+    """One row per supplier_id: days_late, the mean days of a late shipment, drawn to that of all suppliers.
+
+    An overdue shipment counts with the days since its promise.
+    """
+    known = judged.transform(with_overdue, as_of_day=window.as_of_day)
+    events = known.withColumn("member", F.col("supplier_id")).transform(to_events)
     days = F.when(F.col("late") == 1, F.col("delay"))
     sums = events.groupBy("member").agg(F.coalesce(F.sum(days), F.lit(0)).alias("days"), F.count(days).alias("late"))
     everyone = W.partitionBy(F.lit(0))  # one row a supplier
@@ -120,12 +138,13 @@ def to_days_late(judged: DataFrame, *, prior_weight: float) -> DataFrame:
 
 
 def to_trend(judged: DataFrame, *, window: Window, prior_weight: float) -> DataFrame:
-    """One row per supplier_id with a known outcome: trend.
+    """One row per supplier_id with a known outcome (overdue is late): trend.
 
     It is worse (better) when the recent 95 % interval lies above (below) the rate before. Recent is what was promised
-    in the last recent_days and became known; both rates are drawn together.
+    in the last recent_days and became known; both rates are drawn together. Without anything before it is steady.
     """
-    events = judged.withColumn("member", F.col("supplier_id")).transform(to_events).where(F.col("late").isNotNull())
+    certain = judged.transform(with_overdue, as_of_day=window.as_of_day)
+    events = certain.withColumn("member", F.col("supplier_id")).transform(to_events).where(F.col("late").isNotNull())
     is_recent = F.col("promised_day") > window.as_of_day - window.recent_days
     counts = events.groupBy("member").agg(
         F.count_if(is_recent).alias("n"), F.count_if(is_recent & (F.col("late") == 1)).alias("late"),
@@ -136,9 +155,15 @@ def to_trend(judged: DataFrame, *, window: Window, prior_weight: float) -> DataF
     b = F.col("n") - F.col("late") + prior_weight * (1 - before)
     low, high = beta_quantile(F.lit(0.025), a, b), beta_quantile(F.lit(0.975), a, b)
     ends = counts.select(
-        F.col("member").alias("supplier_id"), "n", before.alias("before"), low.alias("low"), high.alias("high")
+        F.col("member").alias("supplier_id"),
+        "n",
+        "n_before",
+        before.alias("before"),
+        low.alias("low"),
+        high.alias("high"),
     )
     better, steady, worse = TRENDS
-    trend = F.when((F.col("n") > 0) & (F.col("low") > F.col("before")), worse)
-    trend = trend.when((F.col("n") > 0) & (F.col("high") < F.col("before")), better).otherwise(steady)
+    is_compared = (F.col("n") > 0) & (F.col("n_before") > 0)
+    trend = F.when(is_compared & (F.col("low") > F.col("before")), worse)
+    trend = trend.when(is_compared & (F.col("high") < F.col("before")), better).otherwise(steady)
     return ends.select("supplier_id", trend.alias("trend"))

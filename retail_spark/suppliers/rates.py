@@ -33,7 +33,7 @@ _PRIOR_RATE, _PRIOR_SHIPMENTS = 0.1, 2.0
 
 def with_lane(lines: DataFrame) -> DataFrame:
     """Adds lane (origin and destination), and a category and value that are never NULL. Same grain."""
-    ends = [F.coalesce(name, F.lit(UNKNOWN)) for name in LANE]
+    ends = [_part(F.coalesce(name, F.lit(UNKNOWN))) for name in LANE]
     return lines.withColumns(
         {
             "lane": F.concat_ws(" > ", *ends),
@@ -43,44 +43,67 @@ def with_lane(lines: DataFrame) -> DataFrame:
     )
 
 
-def to_level_rates(lines: DataFrame, *, prior_weight: float) -> DataFrame:
-    """One row per (level, member): shipments that arrived, late ones, and the shrunk share late with its interval.
+def with_overdue(lines: DataFrame, *, as_of_day: int) -> DataFrame:
+    """Same grain: an open line whose day is over becomes one known on as_of to be late, by the days since at least.
+
+    Who never delivers would have no late shipment otherwise. Adds is_overdue.
+    """
+    is_overdue = F.col("is_late").isNull() & (F.col("promised_day") < as_of_day)
+    certain = {
+        "is_late": F.lit(1),
+        "known_day": F.lit(as_of_day),
+        "delay_days": F.lit(as_of_day) - F.col("promised_day"),
+    }
+    changed = {name: F.when(is_overdue, value).otherwise(F.col(name)) for name, value in certain.items()}
+    return lines.withColumns({**changed, "is_overdue": is_overdue})
+
+
+def to_level_rates(lines: DataFrame, *, as_of_day: int, prior_weight: float) -> DataFrame:
+    """One row per (level, member): shipments that arrived, overdue and late ones, the shrunk share late, its interval.
 
     Beta-binomial: each level's share, worth prior_weight shipments, is where the level below starts from (all to
-    supplier to supplier on a lane to its category there). A shipment counts once in every member it belongs to.
+    supplier to supplier on a lane to its category there). A shipment counts once in every member it belongs to; what
+    is overdue is late.
     """
+    lines = lines.transform(with_overdue, as_of_day=as_of_day)
     counts = lines.transform(to_level_counts).transform(with_suppliers)
     rates = counts.crossJoin(_overall(lines))  # one row
     level, first = F.col("level"), F.col("_overall")
-    late, on_time = F.col("late"), F.col("deliveries") - F.col("late")
+    late, judged = F.col("late"), F.col("deliveries") + F.col("overdue")
     rates = rates.withColumn("_prior", F.when(level == "all", F.lit(_PRIOR_RATE)).otherwise(first))
     rates = rates.withColumn("_weight", F.when(level == "all", F.lit(_PRIOR_SHIPMENTS)).otherwise(F.lit(prior_weight)))
-    shrunk = (late + F.col("_weight") * F.col("_prior")) / (F.col("deliveries") + F.col("_weight"))
+    shrunk = (late + F.col("_weight") * F.col("_prior")) / (judged + F.col("_weight"))
     for above, below, columns in _DESCENT:
         parent = F.max(F.when(level == above, shrunk)).over(W.partitionBy(*columns))
         rates = rates.withColumn("_prior", F.when(level == below, parent).otherwise(F.col("_prior")))
-    a, b = late + F.col("_weight") * F.col("_prior"), on_time + F.col("_weight") * (1 - F.col("_prior"))
+    a, b = late + F.col("_weight") * F.col("_prior"), judged - late + F.col("_weight") * (1 - F.col("_prior"))
     low, high = (beta_quantile(F.lit(share), a, b) for share in (0.025, 0.975))
     bounded = rates.withColumns({"late_rate": shrunk, "_low": low, "_high": high})
-    about = ("level", "member", "supplier_id", "suppliers", "deliveries", "late", "late_rate")
+    about = ("level", "member", *_PARTS, "suppliers", "deliveries", "overdue", "late", "late_rate")
     # at the ends of 0..1 the mean of a very skewed Beta lies beyond its own quantiles
     ends = (F.least("_low", "late_rate"), F.greatest("_high", "late_rate"))
     return bounded.select(*about, ends[0].alias("late_rate_low"), ends[1].alias("late_rate_high"))
 
 
 def to_level_counts(lines: DataFrame) -> DataFrame:
-    """One row per (level, member): its supplier_id, lane and category (NULL where it has none), deliveries and late."""
+    """One row per (level, member): its supplier_id, lane and category (NULL where it has none), and its shipments.
+
+    deliveries have arrived, overdue ones have not and should have, late are of both.
+    """
     members = []
     for name, columns in LEVEL_COLUMNS.items():
         parts = [F.col(c) if c in columns else F.lit(None).cast("string") for c in _PARTS]
         about = (F.lit(name).alias("level"), member_name(columns).alias("member"))
         members.append(F.struct(*about, *[part.alias(c) for part, c in zip(parts, _PARTS, strict=True)]))
-    asked = ("shipment", "promised_day", "known_day", "is_late", "delay_days")
+    asked = ("shipment", "promised_day", "known_day", "is_late", "delay_days", "cancelled_day", "is_overdue")
     events = lines.select(*asked, F.explode(F.array(*members)).alias("member")).transform(to_events)
+    overdue = F.count_if(F.col("is_overdue"))
     counts = events.groupBy("member").agg(
-        F.count("known_day").alias("deliveries"), F.coalesce(F.sum("late"), F.lit(0)).alias("late")
+        (F.count("known_day") - overdue).alias("deliveries"),
+        overdue.alias("overdue"),
+        F.coalesce(F.sum("late"), F.lit(0)).alias("late"),
     )
-    return counts.select("member.*", "deliveries", "late")
+    return counts.select("member.*", "deliveries", "overdue", "late")
 
 
 def with_suppliers(counts: DataFrame) -> DataFrame:
@@ -102,8 +125,16 @@ def _overall(lines: DataFrame) -> DataFrame:
 
 
 def member_name(columns: Sequence[str]) -> Column:
-    """The name of a level's member: its parts joined by ' | '."""
-    return F.concat_ws(" | ", *columns) if columns else F.lit("*")
+    """The name of a level's member: its parts joined by ' | '; no two members share one."""
+    # a lane is a text of parts already; `a | b` and `a` beside `b` must not meet in one name
+    return F.concat_ws(" | ", *[c if c == "lane" else _part(F.col(c)) for c in columns]) if columns else F.lit("*")
+
+
+def _part(text: Column) -> Column:
+    """A text as part of a name: what separates parts, and a backslash, is written with a backslash before it."""
+    for mark in ("\\", "|", ">"):
+        text = F.replace(text, F.lit(mark), F.lit(f"\\{mark}"))
+    return text
 
 
 def beta_quantile(share: Column, a: Column, b: Column) -> Column:
@@ -166,12 +197,14 @@ def to_lead_times(lines: DataFrame, *, as_of_day: int, shares: Sequence[float]) 
     """One row per supplier_id with an order date: the days by which the given shares have arrived (Kaplan, Meier 1958).
 
     A shipment runs from its first order to its first arrival; an open one is censored at as_of. A share that is
-    not reached yet has no quantile (NULL). Columns lead_time_p<percent>_days.
+    not reached yet has no quantile (NULL). Lines that were ordered after they came have no lead time. Columns
+    lead_time_p<percent>_days.
     """
     ordered_day = F.unix_date(F.to_date("ordered_at"))
-    runs = lines.where(F.col("ordered_at").isNotNull()).groupBy("supplier_id", "shipment").agg(
+    told = lines.where(F.col("ordered_at").isNotNull() & ~F.col("is_contradictory"))
+    runs = told.groupBy("supplier_id", "shipment").agg(
         F.min(ordered_day).alias("start"), F.min(F.unix_date("delivered_on")).alias("end")
-    )  # fmt: skip
+    )
     days = F.greatest(F.coalesce("end", F.lit(as_of_day)) - F.col("start"), F.lit(0))
     at_day = runs.groupBy("supplier_id", days.alias("days")).agg(
         F.count("end").alias("arrived"), F.count(F.lit(1)).alias("leaving")

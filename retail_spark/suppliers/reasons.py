@@ -14,15 +14,16 @@ _LEAST_WEIGHT = 0.05
 
 
 def to_open_lines(scored: DataFrame, *, most: int) -> DataFrame:
-    """One row per supplier_id with an open line: open, overdue, p_open (mean P(late) of what is not overdue), told.
+    """One row per supplier_id with an open line: open_deliveries, overdue_deliveries, p_open (mean P(late)), told.
 
-    `told` are the `most` groups of columns whose contributions raise the log odds most, on the mean of these lines.
+    What is overdue is late for certain and belongs into the mean: who delivers nothing must not look good. `told`
+    are the `most` groups of columns whose contributions raise the log odds most, on the mean of the lines ahead.
     """
     ahead = scored.where(~F.col("is_overdue"))
     counted = scored.groupBy("supplier_id").agg(
         F.count(F.lit(1)).alias("open_deliveries"),
-        F.count_if("is_overdue").alias("overdue"),
-        exact_mean(F.when(~F.col("is_overdue"), F.col("p_late")), scale=15).alias("p_open"),
+        F.count_if("is_overdue").alias("overdue_deliveries"),
+        exact_mean(F.col("p_late"), scale=15).alias("p_open"),
     )
     parts = ahead.select("supplier_id", F.explode("contributions").alias("name", "part")).where(F.col("name") != BASE)
     means = parts.groupBy("supplier_id", "name").agg(exact_mean(F.col("part"), scale=6).alias("part"))
@@ -53,7 +54,7 @@ def _in_words(name: Column) -> Column:
 
 def with_reasons(suppliers: DataFrame) -> DataFrame:
     """Adds reasons: overdue lines, a change, what the model says, single source, and always the rate itself."""
-    overdue = F.format_string("%d open lines are past the day promised", "overdue")
+    overdue = F.format_string("%d open lines are past the day promised", "overdue_deliveries")
     words = F.when(F.col("changed_what") == "late_up", "late more often").when(
         F.col("changed_what") == "late_down", "late less often"
     )
@@ -61,12 +62,15 @@ def with_reasons(suppliers: DataFrame) -> DataFrame:
     changed = F.format_string("%s since about %s", words, F.col("changed_on").cast("string"))
     percent = F.round(F.col("late_rate") * 100, 1)
     overall = F.round(F.col("late_rate_all") * 100, 1)
-    rate = F.format_string("%.1f %% of %d shipments late (all suppliers: %.1f %%)", percent, "deliveries", overall)
+    shipments = F.col("deliveries") + F.col("overdue")
+    rate = F.format_string("%.1f %% of %d shipments late (all suppliers: %.1f %%)", percent, shipments, overall)
     single = F.lit("the only source of something it supplies")
     flags = F.array(
-        F.when(F.col("overdue") > 0, overdue),
+        F.when(F.col("overdue_deliveries") > 0, overdue),
         F.when(F.col("changed_on").isNotNull(), changed),
     )
-    rest = F.array(F.when(F.col("is_single_source"), single), rate)
+    wrong = F.format_string("%d lines were ordered after they came: no lead time of theirs", "contradictory_lines")
+    odd = F.when(F.col("contradictory_lines") > 0, wrong)
+    rest = F.array(F.when(F.col("is_single_source"), single), odd, rate)
     told = F.coalesce("told", F.array().cast("array<string>"))
     return suppliers.withColumn("reasons", F.filter(F.concat(flags, told, rest), lambda text: text.isNotNull()))

@@ -13,6 +13,7 @@ class Recipe:
 
     predict_days_before_promise: int
     outcome_known: str
+    promise: str
     category_columns: tuple[str, ...]
     number_columns: tuple[str, ...]
     log_columns: tuple[str, ...]
@@ -48,7 +49,11 @@ class Recipe:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe of a registered model. Raises ValueError for one that this version does not understand."""
+        """The recipe of a registered model. Raises ValueError for one that this version does not understand.
+
+        One of a version that knew of no first promise counted lateness from the last.
+        """
+        values = {"promise": "last", **values}
         if set(values) != set(cls.names()):
             raise ValueError(f"recipe keys differ: {sorted(set(values) ^ set(cls.names()))}")
         return cls(**{name: _frozen(value) for name, value in values.items()})

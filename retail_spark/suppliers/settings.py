@@ -31,6 +31,9 @@ class JobSettings(Section):
     outcome_known: Literal["recorded", "delivered"] = setting(
         "recorded", "an outcome is known from the day it was recorded (where told), or from the delivery itself"
     )
+    promise: Literal["first", "last"] = setting(
+        "first", "lateness is counted from the first promise (where told), or from the last, which hides what was moved"
+    )
 
     category_columns: tuple[str, ...] = setting(
         ("supplier_id", "category", "ship_mode", "origin_country", "destination_country"),

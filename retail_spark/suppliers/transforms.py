@@ -13,40 +13,97 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from retail_spark.canonical import DELIVERIES
+from retail_spark.sums import exact_sum
 from retail_spark.suppliers.recipe import Recipe
 
 UNKNOWN = "(unknown)"
+SHRUNK = "p_shrunk"
+"""Column of the shrunk rate, what a model has to beat, and what scores where there is none."""
 LONGEST_DELAY_DAYS, LONGEST_EARLY_DAYS = 120, 60
 """Delays beyond these count as these in mean delays: one lost parcel must not make a supplier."""
 _PRIOR_RATE, _PRIOR_SHIPMENTS = 0.1, 10.0
 """What lateness is taken for before the first shipment of all is known."""
 _COUNTS = ("done", "late", "delay", "due", "closed")
+_OUTCOME = ("delivered_on", "recorded_on", "quantity_received", "quantity_rejected", "known_on")
+_ORDER = ("purchase_order_id", "promised_on")
+_LINE = ("supplier_id", "purchase_order_id", "order_line_id")
 
 
-def to_lines(deliveries: DataFrame, *, as_of: date, predict_days: int, outcome_known: str) -> DataFrame:
-    """One row per delivery_id that was known by as_of, with its outcome only where that was known too.
+def to_lines(
+    deliveries: DataFrame, *, as_of: date, predict_days: int, outcome_known: str, promise: str = "first"
+) -> DataFrame:
+    """One row per line of a purchase order that was known by as_of, with its outcome only where that was known too.
 
     Adds shipment (lines of one are one event), promised_day, cutoff_day (what is known strictly before it may be
-    used to foretell the line), known_day, is_late and delay_days (NULL while open). A line is known from its order
-    on; where the source does not tell the day, from `predict_days` before the promise. Same grain otherwise.
+    used to foretell the line), known_day, is_late and delay_days (NULL while open), cancelled_day (NULL unless the
+    line was cancelled by as_of) and is_contradictory (ordered after it was delivered). A line is known from its order
+    on; where the source does not tell the day, from `predict_days` before the promise. A promise is the `first` one
+    where that is told: the last one may have been moved when the delay was known. Receipts of one line are one row.
     """
     told = F.col("recorded_on") if outcome_known == "recorded" else F.lit(None).cast("date")
     known_on = F.when(F.col("delivered_on").isNotNull(), F.greatest("delivered_on", told))
+    promised = F.coalesce("first_promised_on", "promised_on") if promise == "first" else F.col("promised_on")
+    given = deliveries.transform(_with_gained_columns).withColumn("promised_on", promised)
     planned_on = F.least(F.coalesce(F.to_date("ordered_at"), F.date_sub("promised_on", predict_days)), known_on)
-    seen = deliveries.where(planned_on <= F.lit(as_of)).withColumn("known_on", known_on)
+    seen = given.where(planned_on <= F.lit(as_of)).withColumn("known_on", known_on)
     is_known = F.col("known_on") <= F.lit(as_of)
-    outcome = ("delivered_on", "recorded_on", "quantity_received", "quantity_rejected", "known_on")
-    masked = seen.withColumns({name: F.when(is_known, F.col(name)) for name in outcome})
-    order = F.concat_ws("@", "purchase_order_id", F.col("promised_on").cast("string"))
+    masked = seen.withColumns({name: F.when(is_known, F.col(name)) for name in _OUTCOME} | _cancelled(as_of))
+    return masked.transform(_with_whole_lines).transform(_with_days, as_of=as_of, predict_days=predict_days)
+
+
+def _with_gained_columns(deliveries: DataFrame) -> DataFrame:
+    """NULL for the columns that a table of an older version lacks."""
+    gained = [column for column in DELIVERIES.columns if column.nullable and column.name not in deliveries.columns]
+    return deliveries.select("*", *[F.lit(None).cast(column.type).alias(column.name) for column in gained])
+
+
+def _with_whole_lines(receipts: DataFrame) -> DataFrame:
+    """One row per order_line_id where there is one: units add up, and it has come when its last receipt has.
+
+    The line is open while one of its rows is. Rows without order_line_id are lines already.
+    """
+    parts = receipts.where(F.col("order_line_id").isNotNull())
+    has_come, is_open = F.col("known_on").isNotNull(), F.col("known_on").isNull() & F.col("cancelled_on").isNull()
+    last = {name: F.when(~F.max(is_open), F.max(name)) for name in ("delivered_on", "recorded_on", "known_on")}
+    # a rest that was cancelled cancels only a line of which nothing came
+    last |= {"cancelled_on": F.when(~F.max(is_open | has_come), F.max("cancelled_on"))}
+    last |= {name: exact_sum(F.col(name), scale=6) for name in ("quantity_received", "quantity_rejected")}
+    about = [name for name in receipts.columns if name not in {*last, *_LINE}]
+    first = F.min_by(F.struct(*about), F.struct(~is_open, "known_on", "delivery_id"))  # an open row before all others
+    folded = parts.groupBy(*_LINE).agg(first.alias("_row"), *[value.alias(name) for name, value in last.items()])
+    whole = folded.select("_row.*", *_LINE, *last).select(*receipts.columns)
+    return receipts.where(F.col("order_line_id").isNull()).unionByName(whole)
+
+
+def _cancelled(as_of: date) -> dict[str, Column]:
+    """cancelled_on, for a line that was cancelled by as_of: from its order on, or its promise, where no day is told.
+
+    A line that is said to be delivered, but not when, is one of which nothing more is expected, too.
+    """
+    is_gone = F.col("cancelled_on").isNotNull() | F.coalesce(F.col("line_status") != "open", F.lit(False))
+    ordered_on = F.when(F.col("line_status") == "cancelled", F.to_date("ordered_at"))
+    gone_on = F.coalesce("cancelled_on", F.least(ordered_on, "promised_on"))
+    by_then = is_gone & F.col("delivered_on").isNull() & (gone_on <= F.lit(as_of))
+    return {"cancelled_on": F.when(by_then, gone_on)}
+
+
+def _with_days(lines: DataFrame, *, as_of: date, predict_days: int) -> DataFrame:
+    """Adds the numbers that `to_lines` promises."""
     latest_cutoff = (as_of + timedelta(days=1) - date(1970, 1, 1)).days
-    return masked.withColumns(
+    # a shipment is a supplier's: by its own id, or else an order's lines for one day
+    order = [F.when(F.col("shipment_id").isNull(), F.col(name).cast("string")) for name in _ORDER]
+    ordered_on = F.to_date("ordered_at")
+    return lines.withColumns(
         {
-            "shipment": F.coalesce("shipment_id", order),
+            "shipment": F.to_json(F.array("supplier_id", "shipment_id", *order)),
             "promised_day": F.unix_date("promised_on"),
             "known_day": F.unix_date("known_on"),
             "cutoff_day": F.least(F.unix_date("promised_on") - predict_days, F.lit(latest_cutoff)),
             "delay_days": F.datediff("delivered_on", "promised_on"),
             "is_late": (F.col("delivered_on") > F.col("promised_on")).cast("int"),
+            "cancelled_day": F.unix_date("cancelled_on"),
+            # an order is told by its moment in UTC, a delivery by a day of the place: a day apart says nothing
+            "is_contradictory": F.coalesce(ordered_on > F.date_add("delivered_on", 1), F.lit(False)),
         }
     )
 
@@ -59,8 +116,8 @@ def column_of(name: str) -> Column:
 
 
 def member_of(columns: Sequence[str]) -> Column:
-    """The values of a key as one text."""
-    return F.concat_ws(" | ", *[F.coalesce(column_of(name).cast("string"), F.lit(UNKNOWN)) for name in columns])
+    """The values of a key as one text, a JSON array: no two keys share one."""
+    return F.to_json(F.array(*[column_of(name).cast("string") for name in columns]))
 
 
 def key_name(columns: Sequence[str]) -> str:
@@ -69,20 +126,31 @@ def key_name(columns: Sequence[str]) -> str:
 
 
 def to_events(lines: DataFrame) -> DataFrame:
-    """One row per (shipment, member): promised_day, and known_day, late, delay (NULL while open).
+    """One row per (shipment, member): promised_day, known_day, late, delay (NULL while open), and cancelled_day.
 
     Lines of one shipment are one event. It is known when its first line is: what later lines bring does not reach
-    back. The delay is cut at LONGEST_DELAY_DAYS and LONGEST_EARLY_DAYS.
+    back. It is cancelled (NULL unless so) when all its lines are; is_overdue, where lines have that, is of a shipment
+    of which nothing came. The delay is cut at LONGEST_DELAY_DAYS and LONGEST_EARLY_DAYS.
     """
     delay = F.greatest(F.least("delay_days", F.lit(LONGEST_DELAY_DAYS)), F.lit(-LONGEST_EARLY_DAYS))
     outcome = F.when(F.col("known_day").isNotNull(), F.struct("known_day", -F.col("is_late"), -delay))
+    is_cancelled = F.min(F.col("cancelled_day").isNotNull())
+    overdue = {}
+    if "is_overdue" in lines.columns:
+        has_come = F.max(F.col("known_day").isNotNull() & ~F.col("is_overdue"))
+        overdue = {"is_overdue": F.max("is_overdue") & ~has_come}
     first = lines.groupBy("shipment", "member").agg(
-        F.min("promised_day").alias("promised_day"), F.min(outcome).alias("first")
+        F.min("promised_day").alias("promised_day"),
+        F.min(outcome).alias("first"),
+        *[value.alias(name) for name, value in overdue.items()],
+        F.when(is_cancelled, F.max("cancelled_day")).alias("cancelled_day"),
     )
     return first.select(
         "shipment",
         "member",
         "promised_day",
+        "cancelled_day",
+        *overdue,
         F.col("first.known_day").alias("known_day"),
         (-F.col("first.col2")).alias("late"),
         (-F.col("first.col3")).alias("delay"),
@@ -93,9 +161,9 @@ def to_counts(events: DataFrame) -> DataFrame:
     """Up to three rows per (shipment, member): member, day, and what became known that day.
 
     done, late, delay (of a shipment whose outcome became known), due (one promised for the day) and closed (one both
-    promised and known by the day): due minus closed is what is overdue.
+    promised and known, or cancelled, by the day): due minus closed is what is overdue.
     """
-    is_known = F.col("known_day").isNotNull()
+    ended_day = F.coalesce("known_day", "cancelled_day")
 
     def part(day: Column, **counts: Column) -> Column:
         counted = [counts.get(name, F.lit(0)).cast("long").alias(name) for name in _COUNTS]
@@ -104,7 +172,7 @@ def to_counts(events: DataFrame) -> DataFrame:
     parts = F.array(
         part(F.col("known_day"), done=F.lit(1), late=F.col("late"), delay=F.col("delay")),
         part(F.col("promised_day"), due=F.lit(1)),
-        part(F.when(is_known, F.greatest("promised_day", "known_day")), closed=F.lit(1)),
+        part(F.when(ended_day.isNotNull(), F.greatest("promised_day", ended_day)), closed=F.lit(1)),
     )
     return events.select("member", F.inline(parts)).where(F.col("day").isNotNull())
 
@@ -139,14 +207,14 @@ def sums_of(recent_days: Sequence[int]) -> tuple[str, ...]:
 
 
 def with_histories(lines: DataFrame, *, recipe: Recipe) -> DataFrame:
-    """Adds, for every history key and for all shipments, the features of `history_features`. Same grain.
+    """Adds, for every history key and for all shipments, the features of `history_features`, and SHRUNK. Same grain.
 
     All histories are one pass: a line has a member in each, and their sums come back beside each other.
     """
     keys = {"all": F.lit("*"), **{key_name(k): member_of(k) for k in recipe.history_keys}}
     members = F.array(*[F.concat(F.lit(f"{name}="), member) for name, member in keys.items()])
     asking = lines.select(
-        "delivery_id", "shipment", "promised_day", "known_day", "is_late", "delay_days", "cutoff_day",
+        "delivery_id", "shipment", "promised_day", "known_day", "is_late", "delay_days", "cutoff_day", "cancelled_day",
         F.posexplode(members).alias("place", "member"),
     )  # fmt: skip
     names = sums_of(recipe.recent_days)
@@ -157,7 +225,20 @@ def with_histories(lines: DataFrame, *, recipe: Recipe) -> DataFrame:
         *[F.max(F.when(F.col("place") == place, sums)).alias(f"_{place}") for place in range(len(keys))]
     )
     joined = lines.join(beside, "delivery_id", how="inner")  # one row a line, whose key delivery_id is
-    return joined.withColumns(_rates(keys, recipe)).drop(*[f"_{place}" for place in range(len(keys))])
+    rated = joined.withColumns(_rates(keys, recipe)).withColumn(SHRUNK, _shrunk(keys, recipe))
+    return rated.drop(*[f"_{place}" for place in range(len(keys))])
+
+
+def _shrunk(keys: Iterable[str], recipe: Recipe) -> Column:
+    """The rate of the history key of most columns (the first of them), such as supplier by lane.
+
+    What is overdue on that day is late for certain and counts as that, where the recipe looks at what is overdue.
+    """
+    finest = max(recipe.history_keys, key=len)
+    sums = F.col(f"_{list(keys).index(key_name(finest))}")
+    overdue = sums["overdue"] if "overdue" in recipe.history_kinds else F.lit(0)
+    weight = recipe.prior_weight
+    return (sums["late"] + overdue + weight * F.col("all__rate")) / (sums["done"] + overdue + weight)
 
 
 def _rates(keys: Iterable[str], recipe: Recipe) -> dict[str, Column]:

@@ -3,7 +3,8 @@
 Late is delivered after scheduled; train scheduled and delivered before 2014-05-02, tested on the 2,070 lines
 scheduled from then on; a history holds what was delivered strictly before scheduled - 30 days, one event per
 (shipment, key), prior weight 20; no freight, weight or insurance. Two recipes: `protocol` with the columns and the
-one rate a history that the protocol names, and `job`, the job's own histories (windows, delays, overdue shipments).
+one rate a history that the protocol names (the shipped mapping's), and `job`, the job's own histories (windows, delays,
+overdue shipments).
 
     python -m tests.benchmarks.suppliers_scms                    both on the test window, and the concentration
     python -m tests.benchmarks.suppliers_scms --years            2010 to 2015 by rolling origin
@@ -40,9 +41,9 @@ DATA_ROOT = os.environ.get("RETAIL_SPARK__DATA_ROOT", str(HERE / ".." / "shared"
 EPOCH, CUT, LAST = date(1970, 1, 1), date(2014, 5, 2), date(2015, 12, 31)
 BARS = {"auc": (0.833, "at least"), "average_precision": (0.405, "at least"), "brier": (0.0902, "at most")}
 SAID = {"constant": (0.5, 0.1127), "shrunk": (0.816, 0.1004)}
-RECIPES = {
+RECIPES: dict[str, dict[str, object]] = {
     "protocol": {"history_kinds": ("rate",), "recent_days": ()},
-    "job": {},
+    "job": {name: getattr(JobSettings(), name) for name in ("history_kinds", "recent_days")},
 }
 HALF_YEARS = tuple(date(y, m, 2) for y in (2011, 2012, 2013, 2014) for m in (5, 11))[:7]
 

@@ -21,7 +21,6 @@ from pyspark.sql import functions as F
 from retail_spark.lake.store import Lake
 from retail_spark.session import get_session
 from retail_spark.settings import LakeSettings, Settings
-from retail_spark.suppliers.baselines import SHRUNK, with_shrunk
 from retail_spark.suppliers.boosting import with_scores
 from retail_spark.suppliers.changes import to_alarms, to_outcomes
 from retail_spark.suppliers.charts import SHARES, Rule, fewest_days
@@ -38,7 +37,7 @@ from retail_spark.suppliers.learning import (
 )
 from retail_spark.suppliers.rates import with_lane
 from retail_spark.suppliers.settings import JobSettings
-from retail_spark.suppliers.transforms import to_lines
+from retail_spark.suppliers.transforms import SHRUNK, to_lines
 from tests.benchmarks.made_up_deliveries import deliveries, last_day, world_of
 
 ECE_BAR, WEEKS_BAR = 0.02, 3.0
@@ -80,7 +79,7 @@ def calibration(lake: Lake, lines: DataFrame, own: JobSettings) -> None:
     for rival in ("candidate", "raw", "shrunk", "constant"):
         values = found.measured.values[rival]
         print(f"  {rival:10} AUC {values['auc']:.4f}  Brier {values['brier']:.4f}  ECE on outcomes {values['ece']:.4f}")
-    plain = test.transform(with_shrunk, recipe=own.recipe()).select("delivery_id", SHRUNK)
+    plain = test.select("delivery_id", SHRUNK)
     scored = with_scores(test, scorer=found.scorer, explain=False).join(
         lines.select("delivery_id", "true_p"), "delivery_id", how="inner"
     )

@@ -13,6 +13,7 @@ from retail_spark.canonical import DELIVERIES
 from retail_spark.errors import InputError
 from retail_spark.lake.commits import carry_out
 from retail_spark.lake.content import content_hash
+from retail_spark.lake.contracts import Contract
 from retail_spark.lake.store import Lake
 from retail_spark.lake.writers import replace_slice
 from retail_spark.lifecycle import run_job
@@ -23,7 +24,7 @@ from retail_spark.suppliers.contracts import BASE, DELIVERY_RISK, SUPPLIER_LEVEL
 from retail_spark.suppliers.job import JOB
 from retail_spark.suppliers.model import Scorer
 from retail_spark.suppliers.settings import JobSettings
-from tests.unit.suppliers.orders import day, deliveries, many, order
+from tests.unit.suppliers.orders import at_noon, day, deliveries, many, order
 
 SMALL: dict[str, Any] = {
     "history_keys": (("supplier_id",), ("supplier_id", "destination_country")), "recent_days": (90,), "trees": 25,
@@ -145,24 +146,56 @@ def test_too_few_lines_are_scored_by_the_shrunk_rate(lake: Lake) -> None:
     assert [content_hash(lake.read(c.table)) for c in (SUPPLIER_RISK, DELIVERY_RISK, SUPPLIER_LEVELS)] == contents
 
 
+def may_be_empty(contract: Contract) -> set[str]:
+    return {column.name for column in contract.columns if column.nullable}
+
+
 @pytest.mark.slow
-def test_a_supplier_all_of_whose_lines_are_open_has_a_row_without_a_trend(lake: Lake) -> None:
-    """So it stands in real data as of a past date: SCMS as of 2014-05-01."""
+def test_every_column_that_may_be_empty_is_empty_for_the_supplier_that_leaves_it_so(lake: Lake) -> None:
+    """So it stands in real data as of a past date: all lines open, no order date, no value, no units, no category."""
+    ago = at_noon(0)
     put(
         lake,
         [
-            order(1, promised=10, delivered=15),
-            order(2, promised=12, delivered=12),
+            order(1, promised=10, delivered=15, category="tea", order_value=5.0, ordered_at=ago, recorded_on=day(15)),
+            order(2, promised=12, delivered=12, quantity_received=0.0, quantity_rejected=0.0, ordered_at=at_noon(20)),
             order(3, promised=20, delivered=None, supplier_id="new"),
-            order(4, promised=20, delivered=None, supplier_id="bare", order_value=None),
+            order(4, promised=20, delivered=None, supplier_id="bare", order_value=None, quantity_ordered=0.0),
+            order(5, promised=5, delivered=None, supplier_id="never", ordered_at=ago),
+            order(6, promised=6, delivered=None, supplier_id="never", ordered_at=ago),
+            order(7, promised=20, delivered=None, supplier_id="gone", cancelled_on=day(3)),
+            order(8, promised=12, delivered=12, supplier_id="S1 | a", category="b"),
+            order(9, promised=12, delivered=12, supplier_id="S1", category="a | b"),
         ],
     )
-    assert run(lake).status == "done"
+    first = run(lake)
+    assert first.status == "done"
+    assert first.metrics["contradictory_lines"] == 1
     risks = {row.supplier_id: row for row in lake.read(SUPPLIER_RISK.table).collect()}
-    assert set(risks) == {"acme", "new", "bare"}
-    assert (risks["new"].trend, risks["bare"].trend) == (None, None)
+    assert set(risks) == {"acme", "new", "bare", "never", "S1", "S1 | a"}, "who has a cancelled line alone has no row"
+    empty = {name: {column for column, value in row.asDict().items() if value is None} for name, row in risks.items()}
+    never_told = {"hhi_country", "changed_on", "changed_what", "model_version"}
+    lead_times, units = {"lead_time_p50_days", "lead_time_p90_days"}, {"fill_rate", "defect_rate"}
+    assert empty == {
+        "acme": never_told | {"defect_rate"},
+        "new": never_told | lead_times | units | {"otif_rate", "trend"},
+        "bare": never_told | lead_times | units | {"otif_rate", "trend"},
+        "never": never_told | lead_times | units,
+        "S1": never_told | lead_times | units,
+        "S1 | a": never_told | lead_times | units,
+    }
+    counted = {"overdue_deliveries", "contradictory_lines"}  # new columns must be nullable; they are never empty
+    assert may_be_empty(SUPPLIER_RISK) - set().union(*empty.values()) == counted
     assert risks["acme"].trend == "steady"
+    assert (risks["never"].p_late, risks["never"].deliveries, risks["never"].overdue_deliveries) == (1.0, 0, 2)
+    assert risks["never"].late_rate > risks["acme"].late_rate > risks["S1"].late_rate
     assert risks["new"].late_rate == pytest.approx(risks["bare"].late_rate)
+    lines = {row.delivery_id: row for row in lake.read(DELIVERY_RISK.table).collect()}
+    assert set(lines) == {"d00003", "d00004", "d00005", "d00006"}, "a cancelled line is not open"
+    assert lines["d00003"].delay_p50_days is lines["d00003"].delay_p90_days is None
+    levels = lake.read(SUPPLIER_LEVELS.table).collect()
+    assert {r.member for r in levels if r.level == "supplier"} == {"acme", "new", "bare", "never", "S1", r"S1 \| a"}
+    assert {r.category for r in levels if r.supplier_id == "S1"} == {None, "a | b"}
 
 
 def test_no_line_known_by_as_of_is_said(lake: Lake) -> None:

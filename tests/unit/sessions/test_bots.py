@@ -25,6 +25,19 @@ ROBOTS = (
     "okhttp/4.12.0",
     "price-watch (ops@watch.example)",
     "Mozilla/5.0",
+    # those that watch, test or attack a site, and readers of feeds, in a browser's clothes
+    f"Mozilla/5.0 (X11; Linux x86_64; Catchpoint) {_WEBKIT} Chrome/75.0.3770.90 Safari/537.36",
+    f"Mozilla/5.0 (X11; Linux x86_64; Rigor) {_WEBKIT} Chrome/80.0.3987.106 Safari/537.36",
+    f"Mozilla/5.0 (X11; Linux x86_64; GTmetrix https://gtmetrix.com/) {_WEBKIT} Chrome/75.0.3770.100 Safari/537.36",
+    f"Mozilla/5.0 (Windows NT 10.0; WOW64) {_WEBKIT} Chrome/66.0 Safari/537.36 DMBrowser/2.1 (BV)",
+    f"Mozilla/5.0 (Windows NT 6.1) {_WEBKIT} Chrome/75.0.3770.142 Safari/537.36'+(select load_file('x'))+'",
+    f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {_WEBKIT} Chrome/90.0.4430.61 Safari/537.36 ArchiveBox/0.6",
+    f"Mozilla/5.0 (Windows NT 6.1) {_WEBKIT} QuiteRSS/0.18.12 Safari/602.1",
+    "Mozilla/5.0 (compatible; BazQux/2.4; 2 subscribers)",
+    "Reeder/3.2 CFNetwork/672.1.12 Darwin/14.0.0",
+    "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+    "kube-probe/1.27",
+    "check_http/v2.2 (monitoring-plugins 2.2)",
 )
 PEOPLE = (
     f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {_WEBKIT} Chrome/120.0.0.0 Safari/537.36",
@@ -38,6 +51,16 @@ PEOPLE = (
     f"Mozilla/5.0 (Linux; Android 15; CPH2725 Build/AP3A.240617.008) {_WEBKIT} Chrome/138.0.0.0 Mobile Safari/537.36",
     f"Mozilla/5.0 (Linux; Android 8.1.0; Panasonic P110) {_WEBKIT} Chrome/84.0.4147.89 Mobile Safari/537.36",
     f"Mozilla/5.0 (Linux; Android 9; HTC Butterfly) {_WEBKIT} Chrome/84.0.4147.89 Mobile Safari/537.36",
+    # apps of iOS, browsers inside apps, an entry of the list in other letters, braces
+    "ShopApp/1 CFNetwork/1408.0.4 Darwin/22.5.0",
+    "ShopApp/6.8.1 (iOS 17.3; en_US; iPhone12,1)",
+    f"Mozilla/5.0 (Linux; Android 9; SM-G950U) {_WEBKIT} Chrome/80.0 Mobile Safari/537.36 CamScanner/6.2",
+    f"Mozilla/5.0 (Linux; Android 9; SM-G950U) {_WEBKIT} Chrome/80.0 Mobile Safari/537.36 Viber/13.0",
+    "Mozilla/5.0 (Windows NT 10.0; rv:52.0) Gecko/20100101 Thunderbird/52.1.1 Lightning/5.4.1",
+    "Mozilla/5.0 CK={} (Windows NT 6.1; WOW64; Trident/7.0; rv:11.0) like Gecko",
+    "Mozilla/5.0 (compatible; U; ABrowse 0.6; Syllable) AppleWebKit/420+ (KHTML, like Gecko)",
+    "Mozilla/6.0 (compatible; Amiga-AWeb)",
+    "Mozilla/3.0 (compatible; NetPositive/2.2.1; BeOS)",
     "Opera/9.80 (Windows NT 6.0) Presto/2.12.388 Version/12.14",
     "",
 )  # fmt: skip

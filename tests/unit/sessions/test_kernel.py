@@ -71,17 +71,40 @@ def test_events_of_one_moment_are_never_parted(spark: SparkSession) -> None:
     assert numbered(spark, events, Rule(GAP.gap_micros, by_campaign=True)) == [1, 1]
 
 
-def test_the_trackers_own_sessions_stay_whole_and_events_without_one_are_cut_by_the_gap(spark: SparkSession) -> None:
+def test_a_campaign_counts_whatever_event_shares_its_moment(spark: SparkSession) -> None:
+    """The landing and an event without campaign in one second: their ids do not decide."""
+    for at_once in ((None, "sale"), ("sale", None)):
+        rows = [("10:00:00", "spring"), *[("10:10:00", campaign) for campaign in at_once], ("10:11:00", "sale")]
+        events = [event("ann", when, n, utm_campaign=campaign) for n, (when, campaign) in enumerate(rows)]
+        assert numbered(spark, events, Rule(GAP.gap_micros, by_campaign=True)) == [1, 2, 2, 2], at_once
+
+
+def test_the_trackers_own_sessions_take_the_place_of_the_gap_and_are_split_like_others(spark: SparkSession) -> None:
     rows = [
-        ("10:00:00", "a"),
-        ("10:01:00", "b"),
-        ("13:00:00", "a"),
-        ("14:00:00", None),
-        ("14:30:00", None),
-        ("15:30:00", None),
+        ("10:00:00", "a", "spring"),
+        ("10:01:00", "b", None),
+        ("13:00:00", "a", "sale"),
+        ("23:30:00", "a", None),
+        ("14:00:00", None, None),
+        ("14:30:00", None, None),
+        ("15:30:00", None, None),
     ]
-    events = [event("ann", when, client_session_id=own) for when, own in rows]
-    assert numbered(spark, events, Rule(GAP.gap_micros, by_client=True, max_micros=HOUR)) == [1, 2, 1, 3, 3, 4]
+    events = [event("ann", when, client_session_id=own, utm_campaign=campaign) for when, own, campaign in rows]
+    # by time: a b a, three without one, and a again
+    for rule, expected in (
+        (Rule(GAP.gap_micros, by_client=True), [1, 2, 1, 3, 3, 4, 1]),
+        (Rule(GAP.gap_micros, by_client=True, max_micros=12 * HOUR), [1, 2, 1, 3, 3, 4, 5]),
+        (Rule(GAP.gap_micros, by_client=True, by_campaign=True), [1, 2, 3, 4, 4, 5, 3]),
+        (Rule(GAP.gap_micros, by_client=True, midnight_in="Europe/Berlin"), [1, 2, 1, 3, 3, 4, 5]),
+    ):
+        assert numbered(spark, events, rule) == expected, rule
+    whole, split = (
+        with_sessions(frame(spark, events), rule=Rule(GAP.gap_micros, by_client=True, max_micros=most))
+        .where("client_session_id = 'a'").orderBy("occurred_at").collect()
+        for most in (None, 12 * HOUR)
+    )  # fmt: skip
+    assert whole[0].session_id == split[0].session_id, "the first part keeps the tracker's name"
+    assert len({r.chain_id for r in split}) == 1
 
 
 def test_a_session_id_depends_on_visitor_and_start_alone(spark: SparkSession) -> None:

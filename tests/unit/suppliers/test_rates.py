@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.local_rows import frame_of_rows
 from retail_spark.suppliers.concentration import to_concentration, with_spend_country
+from retail_spark.suppliers.profiles import Window, to_days_late, to_trend
 from retail_spark.suppliers.rates import to_fill, to_lead_times, to_level_rates, to_otif, with_lane
 from retail_spark.suppliers.score import with_score
 from retail_spark.suppliers.settings import JobSettings
@@ -16,6 +17,7 @@ from retail_spark.suppliers.transforms import to_lines
 from tests.unit.suppliers.orders import EPOCH, at_noon, day, deliveries, order
 
 AS_OF = 100
+TODAY = (day(AS_OF) - EPOCH).days
 
 
 def judged(spark: SparkSession, *rows: dict[str, object]) -> DataFrame:
@@ -31,7 +33,7 @@ def test_rates_shrink_from_level_to_level_and_count_shipments(spark: SparkSessio
         order(3, promised=20, delivered=20, origin_country="PL", destination_country="DE"),
         order(4, promised=30, delivered=30, supplier_id="other", origin_country="PL", destination_country="DE"),
     )
-    rows = {(r.level, r.member): r for r in to_level_rates(lines, prior_weight=20.0).collect()}
+    rows = {(r.level, r.member): r for r in to_level_rates(lines, as_of_day=TODAY, prior_weight=20.0).collect()}
     overall = (1 + 2 * 0.1) / (3 + 2)
     acme = (1 + 20 * overall) / (2 + 20)
     assert rows["all", "*"].late_rate == pytest.approx(overall)
@@ -43,6 +45,57 @@ def test_rates_shrink_from_level_to_level_and_count_shipments(spark: SparkSessio
     for row in rows.values():
         assert 0 <= row.late_rate_low <= row.late_rate <= row.late_rate_high <= 1
     assert rows["supplier", "acme"].late_rate_high - rows["supplier", "acme"].late_rate_low > 0.2
+
+
+def test_who_never_delivers_has_the_worst_rate_and_the_longest_delays(spark: SparkSession) -> None:
+    """21 orders, one on time and 20 overdue by up to 90 days, beside 4 late of 20."""
+    never = [order(0, promised=5, delivered=5, supplier_id="never")]
+    never += [order(n, promised=9 + 4 * n, delivered=None, supplier_id="never") for n in range(1, 21)]
+    some = [order(100 + n, promised=50, delivered=52 if n < 4 else 50, supplier_id="some") for n in range(20)]
+    # of a shipment that has come in part the outcome is known
+    part = [order(200 + n, promised=50, delivered=(50, None)[n], supplier_id="part", shipment_id="s") for n in (0, 1)]
+    ahead = [order(300, promised=AS_OF, delivered=None, supplier_id="ahead")]
+    lines = judged(spark, *never, *some, *part, *ahead)
+    rates = to_level_rates(lines, as_of_day=TODAY, prior_weight=20.0).where("level = 'supplier'").collect()
+    found = {r.member: r for r in rates}
+    assert {name: (r.deliveries, r.overdue, r.late) for name, r in found.items()} == {
+        "never": (1, 20, 20),
+        "some": (20, 0, 4),
+        "part": (1, 0, 0),
+        "ahead": (0, 0, 0),
+    }
+    assert found["never"].late_rate > 0.5 + found["some"].late_rate / 2
+    window = Window(day(AS_OF), 1000, 180)
+    days = {r.supplier_id: r.days_late for r in to_days_late(lines, window=window, prior_weight=20.0).collect()}
+    assert days["never"] > days["some"]
+    trends = {r.supplier_id: r.trend for r in to_trend(lines, window=window, prior_weight=20.0).collect()}
+    assert trends == {"never": "steady", "some": "steady", "part": "steady"}, (
+        "nothing came before; of ahead nothing at all"
+    )
+
+
+def test_members_whose_joined_names_would_meet_stay_apart(spark: SparkSession) -> None:
+    lines = judged(
+        spark,
+        order(1, promised=10, delivered=12, supplier_id="S1 | a", category="b", origin_country="x > y"),
+        order(2, promised=10, delivered=10, supplier_id="S1", category="a | b", origin_country="x > y"),
+        order(3, promised=10, delivered=10, supplier_id="S1", origin_country="x", destination_country="y > (unknown)"),
+    )
+    rows = to_level_rates(lines, as_of_day=TODAY, prior_weight=20.0).collect()
+    assert len({(r.level, r.member) for r in rows}) == len(rows)
+    by_level = {
+        level: [r for r in rows if r.level == level] for level in ("supplier", "lane", "supplier_lane_category")
+    }
+    assert {level: len(own) for level, own in by_level.items()} == {
+        "supplier": 2,
+        "lane": 2,
+        "supplier_lane_category": 3,
+    }
+    assert {(r.supplier_id, r.category) for r in by_level["supplier_lane_category"]} == {
+        ("S1 | a", "b"),
+        ("S1", "a | b"),
+        ("S1", "(unknown)"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -57,9 +110,7 @@ def test_otif_by_level(spark: SparkSession, level: str, rate: float) -> None:
         order(4, promised=90, delivered=None, purchase_order_id="y", quantity_ordered=15.0),
         order(5, promised=100, delivered=None, purchase_order_id="z"),  # within its tolerance: not yet judged
     )
-    found = to_otif(
-        lines, as_of_day=(day(AS_OF) - EPOCH).days, level=level, late_days=1, early_days=None, full_share=1.0
-    )
+    found = to_otif(lines, as_of_day=TODAY, level=level, late_days=1, early_days=None, full_share=1.0)
     assert found.collect()[0].otif_rate == pytest.approx(rate)
 
 
@@ -90,12 +141,55 @@ def test_lead_times_count_open_orders_as_censored(spark: SparkSession) -> None:
 
     # days 10, 20, open after 25, 40: survival 3/4, 1/2, and then 0 at day 40
     lines = judged(spark, run(1, 0, 10), run(2, 0, 20), run(3, 75, None), run(4, 0, 40))
-    row = to_lead_times(lines, as_of_day=(day(AS_OF) - EPOCH).days, shares=(0.5, 0.9)).collect()[0]
+    row = to_lead_times(lines, as_of_day=TODAY, shares=(0.5, 0.9)).collect()[0]
     assert (row.lead_time_p50_days, row.lead_time_p90_days) == (20.0, 40.0)
     # were it left out, half would have come after 20 days too; were two open for long, 90 % would not be known
     lines = judged(spark, run(1, 0, 10), run(2, 0, 20), run(3, 1, None), run(4, 1, None))
-    row = to_lead_times(lines, as_of_day=(day(AS_OF) - EPOCH).days, shares=(0.5, 0.9)).collect()[0]
+    row = to_lead_times(lines, as_of_day=TODAY, shares=(0.5, 0.9)).collect()[0]
     assert (row.lead_time_p50_days, row.lead_time_p90_days) == (20.0, None)
+
+
+def test_an_order_after_its_delivery_is_told_and_has_no_lead_time(spark: SparkSession) -> None:
+    lines = judged(
+        spark,
+        order(1, promised=90, delivered=10, ordered_at=at_noon(20)),
+        order(2, promised=90, delivered=20, ordered_at=at_noon(0)),
+        order(3, promised=90, delivered=20, ordered_at=at_noon(21)),  # told in UTC: the same day elsewhere
+        order(4, promised=90, delivered=9, ordered_at=at_noon(20), supplier_id="odd"),
+    )
+    assert {r.delivery_id for r in lines.where("is_contradictory").collect()} == {"d00001", "d00004"}
+    rows = {r.supplier_id: r for r in to_lead_times(lines, as_of_day=TODAY, shares=(0.25, 0.9)).collect()}
+    assert set(rows) == {"acme"}, "who has no other line has no lead time"
+    assert (rows["acme"].lead_time_p25_days, rows["acme"].lead_time_p90_days) == (0.0, 20.0)
+
+
+def test_a_line_that_comes_in_parts_is_one_line_of_otif_and_fill(spark: SparkSession) -> None:
+    def part(number: int, came: int | None, units: float | None, **more: object) -> dict[str, object]:
+        return order(number, promised=30, delivered=came, quantity_ordered=100.0, quantity_received=units,
+                     purchase_order_id="po", **more)  # fmt: skip
+
+    lines = judged(
+        spark,
+        part(1, 10, 60.0, order_line_id="in time"),
+        part(2, 20, 40.0, order_line_id="in time"),
+        part(3, 10, 60.0, order_line_id="late rest"),
+        part(4, 35, 40.0, order_line_id="late rest"),
+        part(5, 10, 60.0, order_line_id="rest cancelled"),
+        part(6, None, None, order_line_id="rest cancelled", cancelled_on=day(40)),
+        part(7, 10, 60.0, order_line_id="rest open"),
+        part(8, None, None, order_line_id="rest open"),
+    ).orderBy("order_line_id")
+    rows = {r.order_line_id: r for r in lines.collect()}
+    assert {name: (r.is_late, r.quantity_received, r.quantity_ordered, r.delay_days) for name, r in rows.items()} == {
+        "in time": (0, 100.0, 100.0, -10),
+        "late rest": (1, 100.0, 100.0, 5),
+        "rest cancelled": (0, 60.0, 100.0, -20),
+        "rest open": (None, 60.0, 100.0, None),
+    }
+    assert rows["rest open"].delivery_id == "d00008"
+    otif = to_otif(lines, as_of_day=TODAY, level="line", late_days=0, early_days=None, full_share=1.0)
+    assert otif.collect()[0].otif_rate == 1 / 4
+    assert to_fill(lines).collect()[0].fill_rate == pytest.approx(260 / 300)
 
 
 def test_concentration_by_hand(spark: SparkSession) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from retail_spark.suppliers.features import to_features
 from retail_spark.suppliers.recipe import Recipe
 from retail_spark.suppliers.settings import JobSettings
-from retail_spark.suppliers.transforms import history_names, to_lines, with_histories
+from retail_spark.suppliers.transforms import SHRUNK, history_names, to_lines, with_histories
 from tests.unit.suppliers.orders import EPOCH, at_noon, day, deliveries, many, order
 
 KEYS = (("supplier_id",), ("supplier_id", "destination_country"))
@@ -18,8 +19,15 @@ def recipe(**given: object) -> Recipe:
     ).recipe()
 
 
-def lines(frame: DataFrame, *, as_of: int = 600, predict_days: int = 30, outcome_known: str = "recorded") -> DataFrame:
-    return to_lines(frame, as_of=day(as_of), predict_days=predict_days, outcome_known=outcome_known)
+def lines(
+    frame: DataFrame,
+    *,
+    as_of: int = 600,
+    predict_days: int = 30,
+    outcome_known: str = "recorded",
+    promise: str = "first",
+) -> DataFrame:
+    return to_lines(frame, as_of=day(as_of), predict_days=predict_days, outcome_known=outcome_known, promise=promise)
 
 
 def features(frame: DataFrame, **given: object) -> dict[str, dict[str, float]]:
@@ -127,6 +135,76 @@ def test_an_open_line_is_foretold_by_what_is_known_at_as_of(spark: SparkSession)
     assert found["d00003"].cutoff_day == (day(15) - EPOCH).days
     assert found["d00003"].supplier_id__overdue == 0
     assert found["d00003"].all__rate == pytest.approx(2 / 11)
+
+
+def test_suppliers_with_one_order_number_and_day_have_a_shipment_each(spark: SparkSession) -> None:
+    """Numbers are the supplier's own; and a shipment called like an order and its day is another one."""
+    frame = deliveries(
+        spark,
+        order(1, promised=10, delivered=12, purchase_order_id="1"),
+        order(2, promised=10, delivered=12, purchase_order_id="1"),
+        order(3, promised=10, delivered=10, purchase_order_id="1", supplier_id="other"),
+        order(4, promised=10, delivered=10, purchase_order_id="1@2024-01-11", shipment_id="1@2024-01-11"),
+        order(5, promised=50, delivered=50, shipment_id="later"),
+        order(6, promised=50, delivered=50, shipment_id="later", supplier_id="other"),
+    )
+    rows = {r.delivery_id: r.shipment for r in lines(frame).collect()}
+    assert rows["d00001"] == rows["d00002"]
+    assert len(set(rows.values())) == 5
+    assert features(frame)["d00005"]["all__rate"] == pytest.approx((1 + 10 * 0.1) / (3 + 10))
+
+
+def test_a_cancelled_line_is_neither_open_nor_late_from_that_day_on(spark: SparkSession) -> None:
+    frame = deliveries(
+        spark,
+        order(1, promised=10, delivered=None, cancelled_on=day(45)),
+        order(2, promised=10, delivered=None, line_status="cancelled"),
+        order(3, promised=10, delivered=12, line_status="delivered"),
+        order(4, promised=10, delivered=None, line_status="delivered"),  # it came, but nobody knows when
+        order(5, promised=10, delivered=None, line_status="open"),
+        order(6, promised=60, delivered=None),  # asks on day 30: order 1 is overdue, as is order 5
+        order(7, promised=90, delivered=None),  # asks on day 60: order 1 is no more
+    )
+    seen = {r.delivery_id: (r.cancelled_day is not None, r.is_late) for r in lines(frame).collect()}
+    assert [seen[f"d0000{n}"] for n in range(1, 6)] == [
+        (True, None), (True, None), (False, 1), (True, None), (False, None),
+    ]  # fmt: skip
+    before = {r.delivery_id: r.cancelled_day for r in lines(frame, as_of=44).collect()}
+    assert before["d00001"] is None, "the day before it is still open"
+    used = recipe(recent_days=())
+    rows = {r.delivery_id: r for r in to_features(lines(frame), recipe=used).collect()}
+    assert set(rows) == {"d00003", "d00005", "d00006", "d00007"}, "what is cancelled is not scored"
+    overdue = [rows[d]["supplier_id__overdue"] for d in ("d00006", "d00007")]
+    assert overdue == pytest.approx([2 / (1 + 2 + 5), 1 / (1 + 1 + 5)])
+    # the shrunk rate, which scores where there is no model, takes what is overdue for late
+    rate = rows["d00006"]["all__rate"]
+    assert rows["d00006"][SHRUNK] == pytest.approx((1 + 2 + 20 * rate) / (1 + 2 + 20))
+
+
+def test_a_promise_that_was_moved_is_held_to_the_first_one(spark: SparkSession) -> None:
+    frame = deliveries(spark, order(1, promised=20, delivered=20, first_promised_on=day(10)))
+    first, last = (lines(frame, promise=promise).collect()[0] for promise in ("first", "last"))
+    assert (first.is_late, first.delay_days, first.promised_on) == (1, 10, day(10))
+    assert (last.is_late, last.delay_days, last.promised_on) == (0, 0, day(20))
+
+
+def test_a_table_of_an_older_version_lacks_the_new_columns(spark: SparkSession) -> None:
+    gained = ("order_line_id", "first_promised_on", "line_status", "cancelled_on")
+    frame = deliveries(spark, order(1, promised=10, delivered=12))
+    assert lines(frame.drop(*gained)).collect() == lines(frame).select(*lines(frame.drop(*gained)).columns).collect()
+
+
+def test_history_keys_whose_joined_texts_would_meet_stay_apart(spark: SparkSession) -> None:
+    frame = deliveries(
+        spark,
+        order(1, promised=10, delivered=12, supplier_id="S1 | a", category="b"),
+        order(2, promised=60, delivered=60, supplier_id="S1", category="a | b"),
+        order(3, promised=60, delivered=60, supplier_id="S1 | a", category="b"),
+        order(4, promised=60, delivered=60, supplier_id="S1 | a", category=None),
+    )
+    found = features(frame, history_keys=(("supplier_id", "category"),))
+    rates = [found[d]["supplier_id_x_category__rate"] for d in ("d00002", "d00003", "d00004")]
+    assert rates[1] > rates[0] == rates[2]
 
 
 def test_order_of_rows_and_partitions_changes_nothing(spark: SparkSession) -> None:
