@@ -24,6 +24,14 @@ def _optional(name: str, kind: object, comment: str, check: str | None = None, *
     return Column(name, kind, comment, nullable=True, check=check, subject=subject)  # type: ignore[arg-type]
 
 
+EVERYBODY_ELSE = "*"
+"""The customer_id of what holds for customers without rows of their own; no customer may have it."""
+
+
+def _customer(comment: str = "Known customer.", *, nullable: bool = False) -> Column:
+    return Column("customer_id", STRING, comment, nullable=nullable, subject=True, reserved=(EVERYBODY_ELSE,))
+
+
 def _share(name: str, comment: str) -> Column:
     return _optional(name, DOUBLE, f"{comment}, share 0..1.", f"{name} BETWEEN 0 AND 1")
 
@@ -38,7 +46,7 @@ SALES = Contract(
         Column("sold_at", TIMESTAMP, "Time of sale, UTC; the start of the period where aggregated."),
         Column("store_id", STRING, "Store or sales channel."),
         Column("product_id", STRING, "Product as sold (SKU)."),
-        _optional("customer_id", STRING, "Known customer.", subject=True),
+        _customer(nullable=True),
         Column("quantity", DOUBLE, "Units; negative for a return."),
         Column("unit_price", DOUBLE, "Price paid per unit, shop currency.", check="unit_price >= 0"),
         _optional("list_price", DOUBLE, "Price per unit before discounts, shop currency.", "list_price >= 0"),
@@ -89,7 +97,7 @@ CUSTOMERS = Contract(
     grain="One row per known customer.",
     key=("customer_id",),
     columns=(
-        Column("customer_id", STRING, "Known customer.", subject=True),
+        _customer(),
         _optional("home_store_id", STRING, "Store the customer belongs to."),
         _optional("region", STRING, "Region or country."),
         _optional("first_seen_on", DATE, "First day known."),
@@ -153,7 +161,7 @@ EVENTS = Contract(
         Column("event_id", STRING, "Identifies the event; a hash of the raw row where the source has no id."),
         Column("occurred_at", TIMESTAMP, "Time of the event, UTC."),
         Column("visitor_id", STRING, "Browser, device or address that made the event.", subject=True),
-        _optional("customer_id", STRING, "Known customer.", subject=True),
+        _customer(nullable=True),
         _optional("client_session_id", STRING, "The tracker's own session."),
         Column("event_type", STRING, "page_view, product_view, add_to_cart, purchase or the source's own."),
         _optional("page_url", STRING, "Page."),
@@ -179,7 +187,7 @@ EXPOSURES = Contract(
     columns=(
         Column("exposure_id", STRING, "Identifies the exposure."),
         Column("shown_at", TIMESTAMP, "Time shown, UTC."),
-        Column("customer_id", STRING, "Known customer.", subject=True),
+        _customer(),
         Column("product_id", STRING, "Product (SKU)."),
         Column("position", INT, "Place in the list, 1 for the first.", check="position >= 1"),
         _share("propensity", "Probability that the policy showed it there"),

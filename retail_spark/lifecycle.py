@@ -305,8 +305,8 @@ class Life:
             champion=run.champion,
         )
         self.registry.note_verdict(row.job, registered.version, verdict)
-        for reason in verdict.reasons:
-            self.progress.note(f"the gate refused: {reason}; scored by the {verdict.scorer}")
+        for note in verdict.notes:
+            self.progress.note(note)
         return verdict
 
     def _staged(self, run: Run, write: Write, verdict: Verdict) -> Write:

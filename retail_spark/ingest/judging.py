@@ -226,6 +226,7 @@ def _rule(contract: Contract, *, raw: Raw, spec: TableSpec, uses: Uses, settings
         (FILTERED, ~F.col("_rs_kept")),
         *_bad_values(contract, spec, uses),
         *_nulls(contract, spec),
+        *_reserved(contract, spec),
         *_limits(contract, spec, settings),
         *_checks(contract, spec),
     ]
@@ -263,6 +264,12 @@ def _nulls(contract: Contract, spec: TableSpec) -> list[tuple[str, Column]]:
     return [
         ("null_key" if name in contract.key else f"null:{name}", F.col(_VALUE + name).isNull()) for name in required
     ]
+
+
+def _reserved(contract: Contract, spec: TableSpec) -> list[tuple[str, Column]]:
+    """Texts that later tables keep for a meaning of their own, such as customer *."""
+    mapped = [c for c in contract.columns if c.reserved and c.name in spec.columns]
+    return [(f"reserved:{c.name}", F.col(_VALUE + c.name).isin(list(c.reserved))) for c in mapped]
 
 
 def _limits(contract: Contract, spec: TableSpec, settings: JobSettings) -> list[tuple[str, Column]]:

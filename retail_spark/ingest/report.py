@@ -141,13 +141,16 @@ def _with_raw(losers: DataFrame, table: Table, raw: Raw) -> DataFrame:
     return with_raw.select(FILE, "rule", F.coalesce("raw", F.lit("{}")).alias("raw"), "row_hash")
 
 
+_OF_ONE_COLUMN = ("bad_value", "null", "reserved", "not_finite", "implausible_date")
+
+
 def _detail(table: Table, uses: Uses, raw: Raw) -> Column:
     """`column=text` for the raw columns behind the rule, or NULL."""
     behind: dict[str, tuple[str, ...]] = {}
     own = {"`" + c.replace("`", "``") + "`": c for c in raw.columns}
     for column in table.spec.columns:
         names = tuple(own[n] for n in uses.by_column[column] if n in own)
-        behind |= {f"{kind}:{column}": names for kind in ("bad_value", "null", "not_finite", "implausible_date")}
+        behind |= {f"{kind}:{column}": names for kind in _OF_ONE_COLUMN}
         if column in table.contract.key:
             for rule in ("null_key", CONFLICT, HELD):
                 behind[rule] = (*behind.get(rule, ()), *names)

@@ -36,6 +36,8 @@ class Column:
     check: str | None = None
     subject: bool = False
     """Identifies a customer or visitor: drives erasure."""
+    reserved: tuple[str, ...] = ()
+    """Texts that mean something of their own in later tables, so that ingest quarantines a row that has one."""
 
     @property
     def conditions(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.recommend.evaluate import count_people, to_customer_metrics, to_truth
-from retail_spark.recommend.learning import Data, Learned, count, with_factors
+from retail_spark.recommend.learning import BASELINES, Data, Learned, count, with_factors
 from retail_spark.recommend.model import ALS_FLOOR, POWERS, PRODUCT_FLOORS, Blend, Recipe
 from retail_spark.recommend.ranking import Wanted
 from retail_spark.recommend.settings import JobSettings
@@ -26,6 +26,7 @@ _SIMPLE_POWERS: tuple[Mapping[str, float], ...] = (
 )  # fmt: skip
 _ALS_SHARES = (0.0, 1.0, 10.0)
 _TREND_POWERS = (0.0, 0.25, 0.5, 1.0)
+_POPULARITY_SCALES = (0.01, 0.1, 1.0)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Nested:
     data: Data
     until: date
     truth: DataFrame
+    can_discover: bool = True
+    """False where too few customers bought anything new to choose list discover on: it keeps the settings' blend."""
 
     def ndcg(self, lists: DataFrame, *, relevance: str) -> dict[str, float]:
         """List -> mean nDCG over the window's customers."""
@@ -76,22 +79,40 @@ def choose(data: Data, *, cut: date, first: date) -> Choice:
     recipe, learned, trials = _best_recipe(nested, counted)
     if not settings.chooses_blend:
         return Choice(recipe, trials)
-    fitted = _fitted_powers(nested, learned)
-    tried = [*_all_blends(recipe.all, fitted), *_discover_blends(recipe.discover)]
-    wanted = [
-        Wanted(f"{name}/{at}", blend, name == "discover", settings.max_per_category)
-        for at, (name, blend) in enumerate(tried)
-    ]
-    lists = data.run.stage("choice_lists", nested.lists(learned, wanted))
-    scores = {name: nested.ndcg(lists.where(F.col("list").startswith(f"{name}/")), relevance=kind)
-              for name, kind in (("all", "any"), ("discover", "new"))}  # fmt: skip
+    ranked = [
+        *(Wanted(f"all/{at}", blend, only_new=False, quota=settings.max_per_category)
+          for at, blend in enumerate(_all_blends(recipe.all, _fitted_powers(nested, learned)))),
+        *(Wanted(f"discover/{at}", blend, only_new=True, quota=settings.max_per_category)
+          for at, blend in enumerate(_discover_blends(recipe.discover))),
+    ]  # fmt: skip
+    lists = data.run.stage("choice_lists", nested.lists(learned, ranked))
+    kinds = ("any", "new") if nested.can_discover else ("any",)
+    blends, tried = _best_blends(ranked, {kind: nested.ndcg(lists, relevance=kind) for kind in kinds})
+    return Choice(recipe.with_blends(blends), (*trials, *tried))
+
+
+def _best_blends(
+    ranked: Sequence[Wanted], scores: Mapping[str, Mapping[str, float]]
+) -> tuple[dict[str, Blend], tuple[Mapping[str, Mapping[str, Any]], ...]]:
+    """The best blend of each list, the first of equals, and all that were tried, by relevance -> list -> nDCG.
+
+    What was ranked for discover is, judged by everything bought, a list all that leaves out what a customer has: where
+    nobody buys a thing twice that is the only list all worth showing.
+    """
     best: dict[str, tuple[float, Blend]] = {}
-    for at, (name, blend) in enumerate(tried):
-        score = scores[name].get(f"{name}/{at}", 0.0)
-        trials = (*trials, {"params": {"list": name, **asdict(blend)}, "metrics": {f"ndcg_{name}": score}})
+    tried: list[Mapping[str, Mapping[str, Any]]] = []
+    entered = [("all", want.blend, scores["any"].get(want.name, 0.0)) for want in ranked if not want.only_new]
+    for want in ranked:
+        if want.only_new:
+            if "new" in scores:
+                entered.append(("discover", want.blend, scores["new"].get(want.name, 0.0)))
+            blend = replace(want.blend, leaves_out_bought=True)
+            entered.append(("all", blend, scores["any"].get(want.name, 0.0)))
+    for name, blend, score in entered:
+        tried.append({"params": {"list": name, **asdict(blend)}, "metrics": {f"ndcg_{name}": score}})
         if name not in best or score > best[name][0]:
             best[name] = (score, blend)
-    return Choice(replace(recipe, all=best["all"][1], discover=best["discover"][1]), trials)
+    return {name: blend for name, (_, blend) in best.items()}, tuple(tried)
 
 
 def drawn_recipes(settings: JobSettings, *, seed: int) -> list[Recipe]:
@@ -117,12 +138,12 @@ def _nested(data: Data, counted: Learned, *, until: date, cut: date) -> Nested |
     )
     truth = data.run.stage("nested_truth", to_truth(window, counted.history))
     people = count_people(truth)
-    if min(people) < settings.min_test_customers:
+    if people[0] < settings.min_test_customers:
         return None
     if people[0] > settings.choice_customers:
         share = int(1e6 * settings.choice_customers / people[0])
         truth = truth.where(F.pmod(F.xxhash64("customer_id", F.lit(data.run.seed)), F.lit(1_000_000)) < share)
-    return Nested(data, until, truth)
+    return Nested(data, until, truth, can_discover=people[1] >= settings.min_test_customers)
 
 
 def _best_recipe(
@@ -149,17 +170,24 @@ def _best_recipe(
     return best[1], best[2], tuple(trials)
 
 
-def _all_blends(own: Blend, fitted: Blend | None) -> list[tuple[str, Blend]]:
-    """The blend of the settings first, then fitted and simple powers, each with less and more of ALS."""
+def _all_blends(own: Blend, fitted: Blend | None) -> list[Blend]:
+    """The blend of the settings, fitted and simple powers, each with less and more of ALS; then popularity alone."""
     simple = [replace(own, repurchase_powers=powers, repurchase_scale=1.0) for powers in _SIMPLE_POWERS]
     bases = [own, *([fitted] if fitted is not None else []), *simple]
     shares = [1.0, *(share for share in _ALS_SHARES if share != 1.0)]
-    return [("all", replace(base, als_scale=base.als_scale * share)) for base in bases for share in shares]
+    blends = [replace(base, als_scale=base.als_scale * share) for base in bases for share in shares]
+    return [*blends, *BASELINES["all"].values()]
 
 
-def _discover_blends(own: Blend) -> list[tuple[str, Blend]]:
-    others = [replace(own, als_trend_power=power) for power in _TREND_POWERS if power != own.als_trend_power]
-    return [("discover", blend) for blend in (own, *others)]
+def _discover_blends(own: Blend) -> list[Blend]:
+    """The blend of the settings, ALS with more or less of the trend and of popularity, then popularity alone."""
+    others = [
+        replace(own, als_trend_power=power, popularity_scale=scale)
+        for power in (own.als_trend_power, *_TREND_POWERS)
+        for scale in (own.popularity_scale, *_POPULARITY_SCALES)
+    ]
+    unlike = [blend for at, blend in enumerate(others) if blend != own and blend not in others[:at]]
+    return [own, *unlike, *BASELINES["discover"].values()]
 
 
 def _fitted_powers(nested: Nested, learned: Learned) -> Blend | None:

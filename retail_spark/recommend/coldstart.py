@@ -17,8 +17,14 @@ _POSTINGS = 500
 _SCALE = float(2**30)
 
 
-def to_default_list(products: DataFrame, *, k: int) -> DataFrame:
-    """One row per rank: the k most popular products of late, for customers about whom nothing is known."""
+def to_default_list(products: DataFrame, *, k: int, quota: int | None = None) -> DataFrame:
+    """One row per rank: the k most popular products of late, for customers about whom nothing is known.
+
+    With a `quota`, at most so many of one category (no category counts as one).
+    """
+    if quota is not None:
+        inside = W.partitionBy("category").orderBy(F.desc("popular_recent"), "product_id")
+        products = products.withColumn("_inside", F.row_number().over(inside)).where(F.col("_inside") <= quota)
     best = products.orderBy(F.desc("popular_recent"), "product_id").limit(k)
     sorted_rows = F.sort_array(F.collect_list(F.struct(-F.col("popular_recent"), F.col("product_id"))))
     ranked = best.agg(sorted_rows.alias("rows")).select(F.posexplode("rows").alias("at", "row"))
@@ -31,18 +37,23 @@ def to_default_list(products: DataFrame, *, k: int) -> DataFrame:
 
 
 def to_place_lists(
-    purchases: DataFrame, *, until: date, half_life_days: float, min_customers: int, k: int
+    purchases: DataFrame, *, until: date, half_life_days: float, min_customers: int, k: int, quota: int | None = None
 ) -> DataFrame:
     """One row per (place, rank): the k products with most buyers at a place, each halved by the age of the purchase.
 
-    Takes purchases with a column place. Places with fewer buyers than `min_customers` are left out; scores are
-    shares of the place's best.
+    Takes purchases with a column place, and category where there is a `quota` of products of one category. Places with
+    fewer buyers than `min_customers` are left out; scores are shares of the place's best.
     """
     placed = purchases.where(F.col("place").isNotNull())
     known = placed.groupBy("place").agg(F.count_distinct("customer_id").alias("_people"))
     last = placed.groupBy("place", "product_id", "customer_id").agg(F.max("day").alias("day"))
     weight = halved(F.datediff(F.lit(until), F.col("day")), half_life_days=half_life_days)
     bought = last.groupBy("place", "product_id").agg(exact_sum(weight).alias("_weight"))
+    if quota is not None:
+        categories = purchases.groupBy("product_id").agg(F.max("category").alias("category"))
+        inside = W.partitionBy("place", "category").orderBy(F.desc("_weight"), "product_id")
+        described = bought.join(categories, "product_id", how="inner")
+        bought = described.withColumn("_inside", F.row_number().over(inside)).where(F.col("_inside") <= quota)
     best_first = W.partitionBy("place").orderBy(F.desc("_weight"), "product_id")
     ranked = bought.withColumn("rank", F.row_number().over(best_first)).where(F.col("rank") <= k)
     score = F.col("_weight") / F.max("_weight").over(W.partitionBy("place"))

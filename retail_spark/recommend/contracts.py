@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from retail_spark.lake.contracts import DOUBLE, INT, LINEAGE, LONG, STRING, Column, Contract, snapshot
 from retail_spark.recommend.model import STRATEGIES
+from retail_spark.recommend.served import NOBODY
 
-STRANGER = "*"
+STRANGER = NOBODY
 """The customer_id of the rows for customers that the run did not know."""
 LISTS = ("all", "discover")
 BY_FACTORS, BY_CUSTOMERS, BY_BASKETS = SIMILAR_BY = ("factors", "co_purchase", "bought_together")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -18,17 +18,28 @@ from retail_spark.recommend.settings import JobSettings
 from retail_spark.recommend.transforms import only_purchases, to_history, to_products, with_confidence
 from retail_spark.run import Run
 
-POPULAR_BASELINE = Blend()
-EVER_BASELINE = Blend(popularity="popular_ever")
-PERSONAL_BASELINE = Blend(repurchase_powers={"orders": 1.0}, repurchase_scale=1.0, popularity_scale=0.1)
 FALLBACK_ALL = Blend(repurchase_powers={"decayed": 1.0}, repurchase_scale=1.0, popularity_scale=0.1)
-"""What makes the list all when no model may: decayed personal frequency, recent popularity behind it."""
-FALLBACK_DISCOVER = Blend()
+"""What makes list all where nothing can be measured: decayed personal frequency, recent popularity behind it."""
+BASELINES: Mapping[str, Mapping[str, Blend]] = {
+    "all": {
+        "popular": Blend(),
+        "popular_ever": Blend(popularity="popular_ever"),
+        "popular_new": Blend(leaves_out_bought=True),
+        "personal": Blend(repurchase_powers={"orders": 1.0}, repurchase_scale=1.0, popularity_scale=0.1),
+        "decayed": FALLBACK_ALL,
+    },
+    "discover": {"popular": Blend(), "popular_ever": Blend(popularity="popular_ever")},
+}
+"""List -> name -> what the candidate must beat there, and what makes the list where it does not; needs no factors."""
+FALLBACK = {"all": "decayed", "discover": "popular"}
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a run learns from: `lines` as of to_lines, one row per id with its number, and silver.products if any."""
+    """What a run learns from: `lines` as of to_lines, one row per id with its number, and silver.products if any.
+
+    `allowed` has one row per product_id that lists may show; None: no rule forbids anything.
+    """
 
     run: Run
     settings: JobSettings
@@ -36,6 +47,7 @@ class Data:
     customer_numbers: DataFrame
     product_numbers: DataFrame
     catalogue: DataFrame | None = None
+    allowed: DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ def with_factors(counted: Learned, *, data: Data) -> Learned:
 def count(data: Data, *, until: date, recipe: Recipe, name: str) -> Learned:
     """Histories and products without factors: all that the baselines need."""
     purchases = only_purchases(data.lines, until=until, nets_returns=recipe.nets_returns)
-    counted = to_history(purchases, until=until, half_life_days=recipe.half_life_days)
+    counted = to_history(purchases, until=until, half_life_days=recipe.half_life_days, order_weight=recipe.order_weight)
     history = data.run.stage(f"{name}_counts", counted)
     features = history.transform(
         to_products, recent_days=recipe.recent_days, trend_half_life_days=recipe.trend_half_life_days

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import reduce
 
@@ -29,9 +30,8 @@ from retail_spark.recommend.evaluate import (
 from retail_spark.recommend.exposures import to_off_policy
 from retail_spark.recommend.figures import coverage_figure, deciles_figure, rivals_figure
 from retail_spark.recommend.learning import (
-    EVER_BASELINE,
-    PERSONAL_BASELINE,
-    POPULAR_BASELINE,
+    BASELINES,
+    FALLBACK,
     Data,
     Learned,
     count,
@@ -40,7 +40,7 @@ from retail_spark.recommend.learning import (
 )
 from retail_spark.recommend.model import Recipe
 from retail_spark.recommend.ranking import Wanted
-from retail_spark.registry.gates import Gate
+from retail_spark.registry.gates import Difference, Gate, scorer_of, stand_in
 
 SPREAD = ("coverage", "gini", "novelty", "popularity_share")
 OFF_POLICY = ("snips", "naive", "matched", "effective")
@@ -60,6 +60,8 @@ class HeldOut:
     k: int
     off_policy: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    min_customers: int = 1
+    """A list that fewer customers can be measured on has no figure to be judged by: a baseline makes it."""
 
     def metrics(self) -> dict[str, float]:
         """Flat names: ndcg_at_10 (list all, candidate), ndcg_at_10_discover, ndcg_at_10_popular, ..."""
@@ -76,13 +78,42 @@ class HeldOut:
         return found
 
     def gate(self) -> Gate:
-        """The gate on nDCG of list all: against recent popularity and personal frequency, and the champion."""
-        means, own, champion = self.means, "all/candidate", "all/champion"
+        """A gate on nDCG for each list, against the baselines of that list and the champion; these decide."""
+        own = self._gate("all")
+        return replace(own, parts={name: self._gate(name) for name in LISTS})
+
+    def served(self, *, tolerance: float) -> dict[str, float]:
+        """What the rows of each list are worth, by who makes them: ndcg_at_10_served, ndcg_at_10_discover_served."""
+        found = {}
+        for name in LISTS:
+            gate = self._gate(name)
+            if math.isnan(gate.score):
+                continue
+            by = scorer_of(gate, tolerance=tolerance, has_champion=gate.champion is not None)
+            found[f"ndcg_at_{self.k}{_ending(f'{name}/served')}"] = self.means.means[f"{name}/{by}"]["ndcg"]
+        return found
+
+    def best_baseline(self, name: str) -> str:
+        """The baseline that ranks best in a list on the held-out window."""
+        return stand_in(self._gate(name), has_champion=False)
+
+    def composed(self, recipe: Recipe) -> Recipe:
+        """The recipe, with the best baseline's blend for each list in which it is not clearly better than all of them.
+
+        What is registered thus makes each list by what held-out time allows, and the served model as the tables do.
+        """
+        weak = [name for name in LISTS if any(not rival.low > 0 for rival in self._gate(name).baselines.values())]
+        return recipe.with_blends({name: BASELINES[name][self.best_baseline(name)] for name in weak})
+
+    def _gate(self, name: str) -> Gate:
+        means, own, champion = self.means, f"{name}/candidate", f"{name}/champion"
+        if means.customers.get(own, 0) < self.min_customers:
+            return Gate(f"ndcg_at_{self.k}", math.nan, {FALLBACK[name]: Difference(math.nan, math.nan, math.nan)})
         has_champion = champion in means.means
         return Gate(
             metric=f"ndcg_at_{self.k}",
             score=means.means[own]["ndcg"],
-            baselines={name: means.difference(own, f"all/{name}") for name in ("popular", "personal")},
+            baselines={rival: means.difference(own, f"{name}/{rival}") for rival in BASELINES[name]},
             champion=means.difference(own, champion) if has_champion else None,
             champion_score=means.means[champion]["ndcg"] if has_champion else None,
         )
@@ -108,24 +139,21 @@ def measure(data: Data, *, cut: date, recipe: Recipe, others: Sequence[Wanted] =
         counted = count(data, until=cut, recipe=recipe, name="test")
         test = data.lines.where((F.col("bought") > 0) & (F.col("day") > F.lit(cut)))
         truth = run.stage("truth", to_truth(test, counted.history))
-    if min(count_people(truth)) < settings.min_test_customers:
+    if count_people(truth)[0] < settings.min_test_customers:
         return None
     with run.progress.step("train"):
         learned = with_factors(counted, data=data)
-    rivals = (
-        *wanted_of(recipe, rival="candidate", quota=settings.max_per_category),
-        Wanted("all/popular", POPULAR_BASELINE, only_new=False),
-        Wanted("all/popular_ever", EVER_BASELINE, only_new=False),
-        Wanted("all/personal", PERSONAL_BASELINE, only_new=False),
-        Wanted("discover/popular", POPULAR_BASELINE, only_new=True),
-        *others,
-    )
+    quota = settings.max_per_category
+    rivals = [*wanted_of(recipe, rival="candidate", quota=quota), *_baselines(quota), *others]
+    rival = rival_recipe(data, recipe)
+    has_same_factors = rival is not None and recipe.with_blends({name: rival.blend(name) for name in LISTS}) == rival
+    if rival is not None and has_same_factors:
+        rivals += wanted_of(rival, rival="champion", quota=quota)
     with run.progress.step("evaluate"):
         lists = learned.lists(rivals, k=settings.metric_k, settings=settings)
-        rival = rival_recipe(data, recipe)
-        if rival is not None:
+        if rival is not None and not has_same_factors:
             other = learn(data, until=cut, recipe=rival, name="rival")
-            theirs = wanted_of(rival, rival="champion", quota=settings.max_per_category)
+            theirs = wanted_of(rival, rival="champion", quota=quota)
             lists = lists.unionByName(other.lists(theirs, k=settings.metric_k, settings=settings))
         stored = run.stage("test_lists", lists)
         cold = run.stage("cold_truth", to_cold_truth(test, counted.history))
@@ -139,6 +167,15 @@ def wanted_of(recipe: Recipe, *, rival: str = "", quota: int | None = None) -> t
         Wanted(f"all{ending}", recipe.all, only_new=False, quota=quota),
         Wanted(f"discover{ending}", recipe.discover, only_new=True, quota=quota),
     )
+
+
+def _baselines(quota: int | None) -> list[Wanted]:
+    """The baselines of both lists, under the same quota as the candidate."""
+    return [
+        Wanted(f"{name}/{rival}", blend, only_new=name == "discover", quota=quota)
+        for name, blends in BASELINES.items()
+        for rival, blend in blends.items()
+    ]
 
 
 def rival_recipe(data: Data, recipe: Recipe) -> Recipe | None:
@@ -166,18 +203,19 @@ def _compared(data: Data, lists: DataFrame, learned: Learned, *, window: Window)
     if run.has(EXPOSURES):
         shown = run.read(EXPOSURES).where(F.to_date("shown_at") > F.lit(window.cut))
         off_policy = _by_list(to_off_policy(shown, window.test, lists, days=settings.reward_days), OFF_POLICY)
+    measured = [name for name in LISTS if f"{name}/candidate" in means.means]
     if run.champion is not None and "all/champion" not in means.means:
-        for name in LISTS:
+        for name in measured:
             means = means.with_equal(f"{name}/champion", of=f"{name}/candidate")
             spread[f"{name}/champion"] = spread[f"{name}/candidate"]
     own = lists.where(F.col("list").endswith("/candidate"))
     deciles = to_activity_deciles(per_customer.where(F.col("list").endswith("/candidate")), learned.history)
     figures = {
-        "ndcg.png": rivals_figure(means, lists=LISTS, k=settings.metric_k),
+        "ndcg.png": rivals_figure(means, lists=measured, k=settings.metric_k),
         "coverage.png": coverage_figure(_points(to_coverage_curve(own, learned.products, k=settings.metric_k))),
         "activity_deciles.png": deciles_figure(_points(deciles), k=settings.metric_k),
     }
-    return HeldOut(means, spread, settings.metric_k, off_policy, figures)
+    return HeldOut(means, spread, settings.metric_k, off_policy, figures, settings.min_test_customers)
 
 
 def _per_customer(lists: DataFrame, learned: Learned, *, window: Window, k: int) -> DataFrame:

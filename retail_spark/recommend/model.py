@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class Blend:
     repurchase: `repurchase_scale` x the product of features to their powers, for what the customer bought before;
     als: `als_scale` x the customer's affinity x trend to the power `als_trend_power`;
     popular: `popularity_scale` x the product's popularity in 0..1, so that every list fills up.
+    With `leaves_out_bought` nothing that the customer bought before is shown, whatever the list.
     """
 
     repurchase_powers: Mapping[str, float] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Blend:
     als_trend_power: float = 0.0
     popularity: str = "popular_recent"
     popularity_scale: float = 1.0
+    leaves_out_bought: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,15 @@ class Recipe:
     is_explicit: bool = False
     confidence: str = "counts"
     nets_returns: bool = False
+    order_weight: str = "one"
+
+    def blend(self, name: str) -> Blend:
+        """The blend of list `all` or `discover`."""
+        return self.all if name == "all" else self.discover
+
+    def with_blends(self, blends: Mapping[str, Blend]) -> Recipe:
+        """The recipe with other blends for some lists: the factors are the same."""
+        return replace(self, all=blends.get("all", self.all), discover=blends.get("discover", self.discover))
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` reads them back."""
@@ -135,12 +146,14 @@ class Ranking:
 def rank_products(
     customers: Customers, products: Products, *, blend: Blend, k: int, only_new: bool, quota: int | None = None
 ) -> Ranking:
-    """The k best products of each customer by (score, product_id); `only_new` leaves out what was bought before.
+    """The k best products of each customer by (score, product_id); `only_new` leaves out what was bought before, and
+    so does a blend that `leaves_out_bought`.
 
     `quota` is how many products of one category a list may hold. No matrix of all scores is ever made: memory is that
     of the factors, the histories and the answer, plus a few megabytes.
     """
     n, k = len(customers.factors), min(k, len(products.ids))
+    only_new = only_new or blend.leaves_out_bought
     scaled = _scaled_factors(products, blend=blend)
     popular = np.float32(blend.popularity_scale) * products.features[blend.popularity]
     repeats = blend.repurchase_scale > 0 and not only_new

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -14,9 +15,26 @@ from retail_spark.recommend.settings import JobSettings
 from retail_spark.recommend.transforms import to_market
 
 
-def to_served(learned: Learned, factors: Factors, *, settings: JobSettings) -> ServedModel:
-    """The model of the best-sold products and the most active customers, up to served_products and served_customers."""
-    best_sold = learned.products.orderBy(F.desc("buyers"), "product_id").limit(settings.served_products)
+def to_served(
+    learned: Learned,
+    factors: Factors,
+    *,
+    settings: JobSettings,
+    allowed: DataFrame | None = None,
+    order_weight: float = 1.0,
+) -> ServedModel:
+    """The model of the best-sold products and the most active customers, up to served_products and served_customers.
+
+    Products that are not `allowed` in a list come last: they are there for what they say about who bought them.
+    `order_weight` is what an order counts that the model is told of when it is asked.
+    """
+    marked = learned.products.withColumn("is_shown", F.lit(True))
+    if allowed is not None:
+        flags = allowed.select("product_id", F.lit(True).alias("_flag"))
+        marked = learned.products.join(flags, "product_id", how="left").withColumn(
+            "is_shown", F.coalesce("_flag", F.lit(False))
+        )
+    best_sold = marked.orderBy(F.desc("is_shown"), F.desc("buyers"), "product_id").limit(settings.served_products)
     product_factors = factors.products.select(F.col("id").alias("product_no"), F.col("features").alias("factors"))
     products = best_sold.join(product_factors, "product_no", how="inner").toPandas().sort_values("product_id")
     by_customer = learned.history.groupBy("customer_no", "customer_id").agg(
@@ -32,12 +50,16 @@ def to_served(learned: Learned, factors: Factors, *, settings: JobSettings) -> S
         "product_factors": _matrix(products["factors"], learned.recipe.rank),
         "product_features": products[list(PRODUCT_FEATURES)].to_numpy(dtype=np.float32),
         "customer_factors": _matrix(customers["factors"], learned.recipe.rank),
+        "is_shown": products["is_shown"].to_numpy(dtype=np.bool_),
+        "categories": pd.factorize(products["category"], use_na_sentinel=False)[0].astype(np.int64),
         **_histories(customers["bought"], customers["orders"], customers["decayed"], numbers=numbers),
     }
     market = {key: float(value) for key, value in to_market(learned.history).collect()[0].asDict().items()}
+    market["order_weight"] = order_weight
+    people, goods = customers["customer_id"].tolist(), products["product_id"].tolist()
     return ServedModel(
-        learned.recipe, settings.k, customers["customer_id"].tolist(), products["product_id"].tolist(), arrays, market
-    )
+        learned.recipe, settings.k, people, goods, arrays, market, quota=settings.max_per_category
+    )  # fmt: skip
 
 
 def _flat(customers: DataFrame) -> DataFrame:

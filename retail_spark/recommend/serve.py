@@ -19,9 +19,10 @@ class Recommender(PythonModel):  # type: ignore[misc]
         self.model = ServedModel.load(context.artifacts)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """The lists of the customers in column customer_id.
+        """The lists of the customers in column customer_id (text; nothing there: a stranger).
 
-        A column recent_product_ids may hold a list of products that the customer bought since the model was learned.
+        A column recent_product_ids may hold a list of products that the customer bought since the model was learned,
+        a column candidate_product_ids a list of the products to be ranked.
         """
         return self.model.answer(model_input)
 

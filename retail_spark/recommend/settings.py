@@ -35,10 +35,17 @@ class JobSettings(Section):
         "ignore", "ignore: a return undoes nothing, who bought it wanted it; net: it undoes the latest purchase"
     )
     feedback: Literal["implicit", "explicit"] = setting(
-        "implicit", "implicit: orders are confidence in a preference; explicit: they are ratings to be predicted"
+        "implicit",
+        "implicit: orders are confidence in a preference; explicit: they are ratings to be predicted, best with "
+        "order_weight: quantity and a half_life_days without decay, such as 1e9",
     )
     confidence: Literal["counts", "log", "bm25"] = setting(
         "counts", "what ALS makes of decayed orders: as they are, log(1 + x), or BM25 over customers"
+    )
+    order_weight: Literal["one", "quantity"] = setting(
+        "one",
+        "what an order adds to the orders that ALS learns from: 1, or its quantity; for ratings mapped to quantity, "
+        "which are then confidence (implicit) or predicted (explicit)",
     )
     reward_days: int = setting(
         7, "with silver.exposures: a product shown earns when it is bought within", unit="days", ge=0
@@ -159,6 +166,7 @@ class JobSettings(Section):
             is_explicit=self.feedback == "explicit",
             confidence=self.confidence,
             nets_returns=self.returns == "net",
+            order_weight=self.order_weight,
             all=Blend(
                 repurchase_powers=dict(self.repurchase_powers),
                 repurchase_scale=self.repurchase_scale,

@@ -9,6 +9,7 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from retail_spark.recommend.model import BM25_B, BM25_K1
+from retail_spark.recommend.served import NOBODY
 
 _EXACT = 2**30
 _HASHED = 2**30
@@ -25,7 +26,9 @@ def to_lines(sales: DataFrame) -> DataFrame:
     order_key = F.coalesce("order_id", F.concat_ws("@", "store_id", F.col("sold_at").cast("string")))
     is_purchase = (F.col("quantity") > 0) & (F.col("unit_price") > 0)
     is_return = F.col("quantity") < 0
-    known = sales.where(F.col("customer_id").isNotNull() & (is_purchase | is_return))
+    # ingest quarantines customer *, which lists keep for customers that are not known; older tables may hold it
+    is_known = F.col("customer_id").isNotNull() & (F.col("customer_id") != NOBODY)
+    known = sales.where(is_known & (is_purchase | is_return))
     return known.groupBy("customer_id", "product_id", order_key.alias("order_key")).agg(
         F.max("sold_at").alias("sold_at"),
         F.max(F.to_date("sold_at")).alias("day"),
@@ -55,13 +58,16 @@ def only_purchases(lines: DataFrame, *, until: date, nets_returns: bool) -> Data
     return left.drop("_balance", "_lowest")
 
 
-def to_history(purchases: DataFrame, *, until: date, half_life_days: float) -> DataFrame:
+def to_history(purchases: DataFrame, *, until: date, half_life_days: float, order_weight: str = "one") -> DataFrame:
     """One row per (customer_id, product_id): orders, decayed (orders halved every half-life) and age (days since last).
 
-    Takes purchases up to the end of `until`.
+    Takes purchases up to the end of `until`. With order_weight `quantity` an order adds its units to decayed: for
+    ratings that were mapped to quantity.
     """
     age = F.datediff(F.lit(until), F.col("day"))
     weight = halved(age, half_life_days=half_life_days)
+    if order_weight == "quantity":
+        weight = weight * F.col("bought")
     aged = purchases.select("customer_id", "product_id", age.alias("age"), weight.alias("weight"))
     return aged.groupBy("customer_id", "product_id").agg(
         F.count(F.lit(1)).cast("int").alias("orders"),
@@ -147,7 +153,7 @@ def halved(age: Column, *, half_life_days: float) -> Column:
 
 
 def exact_sum(weights: Column) -> Column:
-    """The sum of weights in 0..1 as fixed-point numbers: the order of the rows cannot change its last bit.
+    """The sum of weights of size 1 as fixed-point numbers: the order of the rows cannot change its last bit.
 
     A weight counts at least 2**-30, so that what was bought once never counts as never bought.
     """

@@ -44,6 +44,14 @@ def test_every_rule_catches_its_rows_with_file_and_raw_row(shop: Shop):
     assert json.loads(by_rule["malformed_line"]["raw"])["line"].startswith("1,2024-01-01")
 
 
+def test_a_customer_of_a_reserved_name_is_quarantined_with_the_reason(shop: Shop):
+    """Customer * would meet the rows of gold.recommendations that are kept for customers who are not known."""
+    shop.put("a.csv", f"{HEADER},who\n{GOOD},*\n{GOOD.replace('1,', '2,', 1)},ann\n")
+    done = shop.sales(columns={"customer_id": "who"})
+    assert (done.rules(), done.rows("sales", "customer_id")) == ({"reserved:customer_id": 1}, [("ann",)])
+    assert [row["detail"] for row in done.frames["sales_quarantine"].collect()] == ["who=*"]
+
+
 def test_too_many_bad_rows_refuse_the_batch_and_say_why(shop: Shop):
     shop.put("a.csv", all_bad())
     with pytest.raises(InputError) as caught:

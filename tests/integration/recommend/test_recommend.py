@@ -26,8 +26,9 @@ from retail_spark.local_rows import frame_of_rows
 from retail_spark.progress import Progress
 from retail_spark.recommend.contracts import RECOMMENDATIONS
 from retail_spark.recommend.job import JOB, recommend
+from retail_spark.recommend.learning import BASELINES
 from retail_spark.recommend.settings import JobSettings
-from retail_spark.registry.gates import Verdict
+from retail_spark.registry.gates import ScoredBy, Verdict, decide
 from retail_spark.registry.models import Champion
 from retail_spark.run import Outcome, Run
 from retail_spark.settings import LakeSettings, Settings
@@ -120,15 +121,22 @@ def rows_of(outcome: Outcome, verdict: Verdict | None = None) -> list[tuple[str,
     return sorted((r["list"], r.customer_id, r["rank"], r.product_id, r.strategy) for r in found)
 
 
+RULES = {"excluded_categories": ("c0",), "max_per_category": 2, "explored": 0, "content_neighbours": 0}
+
+
 @pytest.mark.slow
 def test_the_job_learns_registers_and_writes_two_lists_a_customer(lake: Lake) -> None:
+    described = [{"product_id": f"p{at:02d}", "category": f"c{at % 4}"} for at in range(40)]
     carry_out(lake, replace_slice(SALES, sales(lake.spark, purchases()), source="made_up"), run_id="input")
-    whole = create_model("Whole", __base__=Settings, recommend=(JobSettings, JobSettings(**SMALL)))
+    carry_out(lake, replace_slice(PRODUCTS, filled(lake.spark, PRODUCTS, described), source="made_up"), run_id="goods")
+    whole = create_model("Whole", __base__=Settings, recommend=(JobSettings, JobSettings(**SMALL, **RULES)))
     settings = whole(lake=LakeSettings(root=lake.root))
 
     first = run_job(JOB, settings, spark=lake.spark, progress=Progress("recommend", quiet=True))
     assert first.status == "done"
     assert first.metrics["ndcg_at_5"] > first.metrics["ndcg_at_5_popular"]
+    best = max(v for name, v in first.metrics.items() if name in {f"ndcg_at_5_{rival}" for rival in BASELINES["all"]})
+    assert first.metrics["ndcg_at_5_served"] >= best
     rows = lake.read(RECOMMENDATIONS.table)
     shown = {(r["list"], r.customer_id): r["count"] for r in rows.groupBy("list", "customer_id").count().collect()}
     assert len(shown) == 2 * 51
@@ -140,6 +148,7 @@ def test_the_job_learns_registers_and_writes_two_lists_a_customer(lake: Lake) ->
 
 
 def assert_the_model_answers_as_the_table(settings: Settings, rows: DataFrame) -> None:
+    """Every row of every customer, under the business rules: what may be shown holds for both."""
     from retail_spark.registry.connection import Connection
 
     with Connection.of(settings).talking() as client:
@@ -148,11 +157,55 @@ def assert_the_model_answers_as_the_table(settings: Settings, rows: DataFrame) -
         als = mlflow.spark.load_model(f"runs:/{version.run_id}/spark_model").stages[0]
     assert als.rank == SMALL["rank"]
     assert als.itemFactors.count() == len({product for _, _, product, *_ in purchases()})
-    asked = pd.DataFrame({"customer_id": ["c07", "nobody"]})
-    answer = {(r.list, r.customer_id, r.rank): r.product_id for r in model.predict(asked).itertuples()}
-    for row in rows.where(F.col("customer_id").isin("c07", "*")).collect():
-        who = "nobody" if row.customer_id == "*" else row.customer_id
-        assert answer[row["list"], who, row["rank"]] == row.product_id
+
+    def answer(asked: object) -> dict[tuple[str, str, int], str]:
+        return {(r.list, r.customer_id, r.rank): r.product_id for r in model.predict(asked).itertuples()}
+
+    table = {(r["list"], r.customer_id, r["rank"]): r.product_id for r in rows.collect()}
+    everybody = sorted({customer for _, customer, _ in table})
+    assert answer(pd.DataFrame({"customer_id": everybody})) == table
+    assert {int(product[1:]) % 4 for product in table.values()} == {1, 2, 3}
+    one = {key: product for key, product in table.items() if key[1] == "c07"}
+    for asked in ({"customer_id": "c07"}, {"customer_id": ["c07"]}, pd.DataFrame({"customer_id": ["c07", "c07"]})):
+        assert answer(asked) == one
+    nobody = {key: product for key, product in table.items() if key[1] == "*"}
+    assert answer(pd.DataFrame({"customer_id": ["c07", None]})) == one | nobody
+    picked = model.predict(pd.DataFrame({"customer_id": ["c07"], "candidate_product_ids": [["p01", "p00", "p02"]]}))
+    assert set(picked.query("list == 'all'").product_id) == {"p01", "p02"}, "category c0 is excluded"
+
+
+def furniture(customers: int = 150, products: int = 60, days: int = 120) -> list[tuple[object, ...]]:
+    """Customers of two tastes who come eight times for two products of theirs, none of them twice."""
+    rng = np.random.default_rng(11)
+    half = products // 2
+    weights = 1.0 / np.arange(1, half + 1)
+    rows: list[tuple[object, ...]] = []
+    for customer in range(customers):
+        wanted = rng.choice(half, size=16, replace=False, p=weights / weights.sum()) + half * (customer % 2)
+        wanted = rng.permutation(wanted)
+        for visit, day in enumerate(sorted(rng.choice(days, size=8, replace=False))):
+            for product in wanted[2 * visit : 2 * visit + 2]:
+                when = FIRST + timedelta(days=int(day))
+                rows.append((f"{customer}-{visit}", when, f"p{product:02d}", f"c{customer:03d}", 1.0, 2.5))
+    return rows
+
+
+@pytest.mark.slow
+def test_where_nobody_buys_a_thing_twice_list_all_shows_what_is_new(lake: Lake) -> None:
+    outcome = recommend(given_run(lake, furniture(), as_of=date(2024, 4, 29)), JobSettings(rank=8, iterations=5))
+    found = outcome.metrics
+    assert outcome.model is not None
+    for ending, name in (("", "all"), ("_discover", "discover")):
+        best = max(found[f"ndcg_at_10{ending}_{rival}"] for rival in BASELINES[name])
+        assert found[f"ndcg_at_10{ending}_served"] >= best
+    assert found["ndcg_at_10"] > 1.1 * found["ndcg_at_10_popular_new"] > 2 * found["ndcg_at_10_personal"]
+    verdict = decide(outcome.model.gate, tolerance=0.01, candidate_version="1", champion=None)
+    assert verdict.passed, verdict.notes
+    assert {by.name for by in verdict.parts.values()} == {"candidate"}
+    rows = writes_of(outcome, verdict)[0].frame.collect()
+    has = {(customer, product) for _, _, product, customer, *_ in furniture()}
+    assert not has & {(r.customer_id, r.product_id) for r in rows}, "list all leaves out what a customer has"
+    assert {r.model_version for r in rows} == {"1"}
 
 
 @pytest.mark.slow
@@ -171,6 +224,10 @@ def test_a_champion_of_another_recipe_is_compared_and_can_score(lake: Lake) -> N
     by_baseline = rows_of(outcome, Verdict(False, "baseline", None, ("worse",)))
     assert {strategy for *_, strategy in by_baseline} == {"repurchase", "popular"}
     assert len(by_champion) == len(by_baseline) == 2 * 51 * 5
+    parts = {"all": ScoredBy("champion", "7"), "discover": ScoredBy("candidate", "8")}
+    mixed = writes_of(outcome, Verdict(False, "champion", "7", ("all: worse",), parts))[0].frame.collect()
+    assert {(r["list"], r.model_version) for r in mixed} == {("all", "7"), ("discover", "8")}
+    assert len(mixed) == len(by_champion), "one scorer a list"
 
 
 def test_an_empty_log_says_what_is_missing(lake: Lake) -> None:

@@ -60,6 +60,14 @@ def test_a_place_has_its_own_popular_products_when_enough_people_bought_there(sp
     assert rows == {("north", 1): ("tea", 1.0), ("north", 2): ("milk", 2 * 0.125)}, "one buyer is no southern taste"
 
 
+def test_the_popular_products_of_a_place_keep_the_quota(spark: SparkSession) -> None:
+    purchases = bought(
+        spark, ("n", "ann", "red", 31), ("n", "bob", "red", 31), ("n", "ann", "white", 30), ("n", "ann", "tea", 1)
+    ).withColumn("category", F.when(F.col("product_id") == "tea", "tea").otherwise("wine"))
+    found = to_place_lists(purchases, until=DAY, half_life_days=10.0, min_customers=1, k=5, quota=1)
+    assert [(r["rank"], r.product_id) for r in found.orderBy("rank").collect()] == [(1, "red"), (2, "tea")]
+
+
 def test_strangers_get_their_store_else_their_region_else_everybodys_products(spark: SparkSession) -> None:
     known = frame_of_rows(
         spark,

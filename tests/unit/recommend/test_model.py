@@ -4,11 +4,13 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from retail_spark.canonical import EVERYBODY_ELSE
 from retail_spark.recommend.evaluate import poisson_weights
 from retail_spark.recommend.model import (
     PRODUCT_FEATURES,
@@ -22,7 +24,7 @@ from retail_spark.recommend.model import (
     fold_in,
     rank_products,
 )
-from retail_spark.recommend.served import ServedModel
+from retail_spark.recommend.served import NOBODY, Asked, ServedModel, requests_of
 from retail_spark.recommend.settings import JobSettings
 
 ORDERS = Blend(repurchase_powers={"orders": 1.0}, repurchase_scale=1.0, popularity_scale=0.1)
@@ -120,6 +122,8 @@ def served() -> ServedModel:
         "places": np.asarray([2], dtype=np.int32),
         "orders": np.asarray([4], dtype=np.float32),
         "decayed": np.asarray([2], dtype=np.float32),
+        "is_shown": np.ones(3, dtype=np.bool_),
+        "categories": np.zeros(3, dtype=np.int64),
     }
     return ServedModel(
         JobSettings().recipe(), 2, ["ann"], ["a", "b", "c"], arrays, {"customers": 2.0, "mean_orders": 3.0}
@@ -127,7 +131,7 @@ def served() -> ServedModel:
 
 
 def test_the_served_model_answers_known_customers_and_strangers(served: ServedModel, tmp_path: Path) -> None:
-    lists = ServedModel.load(served.save(tmp_path)).lists(["ann", "nobody", "ann"])
+    lists = ServedModel.load(served.save(tmp_path)).lists([Asked("ann"), Asked("nobody")])
     rows = {(r.list, r.customer_id, r.rank): (r.product_id, r.strategy) for r in lists.itertuples()}
     assert rows["all", "ann", 1] == ("c", "repurchase")
     assert rows["discover", "ann", 1] == ("b", "als")
@@ -172,7 +176,7 @@ def test_the_best_of_a_wide_catalogue_equal_a_full_sort() -> None:
 
 
 def test_a_stranger_with_recent_purchases_gets_more_than_the_popular(served: ServedModel) -> None:
-    lists = served.lists(["new"], recent={"new": ["b", "b", "unheard of"]})
+    lists = served.lists([Asked("new", recent=("b", "b", "unheard of"))])
     first = lists[(lists.list == "all") & (lists["rank"] == 1)].iloc[0]
     assert (first.product_id, first.strategy) == ("b", "repurchase")
     assert set(lists[lists.list == "discover"].product_id) == {"a", "c"}
@@ -194,3 +198,99 @@ def test_explicit_fold_in_is_ridge_regression() -> None:
     items = np.asarray([[1.0, 0.0], [0.0, 2.0]], dtype=np.float32)
     found = fold_in(items, np.eye(2), np.asarray([3.0, 4.0]), recipe=recipe)
     assert found.tolist() == pytest.approx([3 / (1 + 1), 8 / (4 + 1)])
+
+
+def test_a_blend_may_leave_out_what_was_bought_in_list_all_too() -> None:
+    blend = dataclasses.replace(ORDERS, leaves_out_bought=True)
+    found = rank_products(shopper({2: 3, 0: 1}), catalogue(0.1, 0.9, 0.2, 0.5), blend=blend, k=4, only_new=False)
+    assert found.places[0][found.scores[0] >= 0].tolist() == [1, 3]
+
+
+def with_rules(served: ServedModel, *, is_shown: list[bool], quota: int | None = None) -> ServedModel:
+    return dataclasses.replace(served, arrays={**served.arrays, "is_shown": np.asarray(is_shown)}, quota=quota)
+
+
+def shown_by(served: ServedModel, *asked: Asked) -> set[tuple[str, str]]:
+    return {(row.customer_id, row.product_id) for row in served.lists(asked).itertuples()}
+
+
+def test_the_served_model_shows_nothing_that_the_rules_forbid(served: ServedModel) -> None:
+    """Not to a customer who bought it (ann, c), not to a stranger, not when it was bought since, not when asked for."""
+    ruled = with_rules(served, is_shown=[True, True, False])
+    asked = Asked("ann"), Asked("nobody"), Asked("new", ("c",)), Asked("picky", ("a",), ("c", "b"))
+    shown = shown_by(ruled, *asked)
+    assert {product for _, product in shown} == {"a", "b"}
+    assert {product for who, product in shown if who == "picky"} == {"b"}
+    as_before, now = (model.lists([Asked("new", ("c",))]).query("list == 'discover'") for model in (served, ruled))
+    assert as_before.score.tolist() == now.score.tolist(), "what is forbidden still says who bought it"
+
+
+def test_the_served_model_keeps_the_quota(served: ServedModel) -> None:
+    ruled = with_rules(served, is_shown=[True] * 3, quota=1)
+    assert ruled.lists([Asked("ann"), Asked("nobody")]).groupby(["customer_id", "list"]).size().tolist() == [1] * 4
+
+
+def test_a_model_of_an_older_version_is_loaded_without_rules(served: ServedModel, tmp_path: Path) -> None:
+    files = served.save(tmp_path)
+    older = ServedModel.load({name: file for name, file in files.items() if name not in ("is_shown", "categories")})
+    pd.testing.assert_frame_equal(older.lists([Asked("ann")]), served.lists([Asked("ann")]))
+
+
+def test_candidates_are_ranked_all_of_them_and_in_the_order_of_the_whole_list(served: ServedModel) -> None:
+    found = served.lists([Asked("ann", candidates=("b", "c", "a", "unheard of")), Asked("bob")])
+    ann = found[(found.customer_id == "ann") & (found.list == "all")]
+    assert ann["rank"].tolist() == [1, 2, 3], "the model's own k is 2"
+    assert ann.product_id.tolist()[:2] == served.lists([Asked("ann")]).query("list == 'all'").product_id.tolist()
+    assert served.lists([Asked("ann", candidates=("unheard of",))]).empty
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (pd.DataFrame({"customer_id": ["ann", "ann"]}), [Asked("ann")]),
+        (pd.DataFrame({"customer_id": ["ann", None]}), [Asked("ann"), Asked(NOBODY)]),
+        (pd.DataFrame({"customer_id": [12346, None]}), [Asked("12346"), Asked(NOBODY)]),
+        ({"customer_id": "12346"}, [Asked("12346")]),
+        ({"customer_id": ["12346", "ann"]}, [Asked("12346"), Asked("ann")]),
+        (pd.DataFrame([{"customer_id": ["12346", "ann"]}]), [Asked("12346"), Asked("ann")]),
+        ({"customer_id": "ann", "recent_product_ids": ["a", "b"]}, [Asked("ann", ("a", "b"))]),
+        (
+            {"customer_id": ["ann", "bob"], "recent_product_ids": [["a"], None]},
+            [Asked("ann", ("a",)), Asked("bob")],
+        ),
+        (
+            pd.DataFrame([{"customer_id": ["ann", "bob"], "recent_product_ids": [["a"], None]}]),
+            [Asked("ann", ("a",)), Asked("bob")],
+        ),
+        (
+            pd.DataFrame({"customer_id": ["ann"], "recent_product_ids": [np.asarray(["a"], dtype=object)]}),
+            [Asked("ann", ("a",))],
+        ),
+        (
+            pd.DataFrame({"customer_id": [None], "recent_product_ids": [["a"]], "candidate_product_ids": [["b"]]}),
+            [Asked(NOBODY, ("a",), ("b",))],
+        ),
+        (pd.DataFrame({"customer_id": ["ann"], "recent_product_ids": [float("nan")]}), [Asked("ann")]),
+    ],
+)  # fmt: skip
+def test_what_a_request_means(asked: object, expected: list[Asked]) -> None:
+    assert requests_of(asked) == expected  # type: ignore[arg-type]
+
+
+def test_one_customer_twice_with_different_events_is_told() -> None:
+    asked = pd.DataFrame({"customer_id": ["ann", "ann"], "recent_product_ids": [["a"], ["b"]]})
+    with pytest.raises(ValueError, match="customer ann is asked for twice"):
+        requests_of(asked)
+    with pytest.raises(ValueError, match=r"no column customer_id; it has: customer"):
+        requests_of(pd.DataFrame({"customer": ["ann"]}))
+
+
+def test_who_is_not_known_has_the_id_that_no_customer_may_have() -> None:
+    assert NOBODY == EVERYBODY_ELSE
+
+
+def test_a_fresh_order_counts_what_orders_count(served: ServedModel) -> None:
+    """Ratings as confidence: a product that is told of counts as a usual rating, not as the worst one."""
+    rated = dataclasses.replace(served, market={**served.market, "order_weight": 4.0})
+    plain, heavy = (model.lists([Asked("new", ("b",))]).query("product_id == 'b'").score for model in (served, rated))
+    assert heavy.iloc[0] > plain.iloc[0]

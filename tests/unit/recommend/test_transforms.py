@@ -14,7 +14,6 @@ from retail_spark.recommend.blocks import pack_customers, pack_products
 from retail_spark.recommend.coldstart import to_default_list, with_strangers
 from retail_spark.recommend.evaluate import to_customer_metrics, to_means, to_truth
 from retail_spark.recommend.factors import learn_factors
-from retail_spark.recommend.learning import POPULAR_BASELINE
 from retail_spark.recommend.model import Blend, confident, fold_in
 from retail_spark.recommend.ranking import Wanted, to_lists
 from retail_spark.recommend.settings import JobSettings
@@ -56,6 +55,7 @@ def test_purchases_are_orders_of_known_customers_and_returns_may_be_ignored(spar
         ("2", 5, "milk", "ann", 1, 1),
         ("C2", 6, "milk", "ann", -1, 1),  # a return
         ("3", 7, "milk", None, 1, 1),  # a guest
+        ("5", 7, "milk", "*", 1, 1),  # the id that lists keep for who is not known, in a table of older days
         ("4", 8, "gift", "ann", 1, 0),  # given away
         (None, 9, "tea", "bob", 1, 1),  # a source without orders
     )
@@ -99,6 +99,13 @@ def numbers(ids: DataFrame, known: DataFrame) -> dict[str, int]:
     found = ids.transform(to_numbers, known=known, key="id", number="number").collect()
     assert len({row.number for row in found}) == len(found), "a number is given once"
     return {row.id: row.number for row in found}
+
+
+def test_a_rating_mapped_to_quantity_is_what_an_order_adds(spark: SparkSession) -> None:
+    bought = lines(spark, ("1", 1, "book", "ann", 5, 1), ("2", 31, "book", "ann", 3, 1)).transform(to_lines)
+    history = bought.transform(to_history, until=DAY, half_life_days=30.0, order_weight="quantity")
+    (row,) = history.collect()
+    assert (row.orders, row.decayed) == (2, pytest.approx(5 / 2 + 3))
 
 
 def test_a_customer_keeps_its_number_and_new_ones_do_not_depend_on_the_order_of_arrival(spark: SparkSession) -> None:
@@ -232,6 +239,13 @@ def test_lists_equal_a_plain_sort_whatever_the_blocks(spark: SparkSession, block
         assert found.get(("discover", f"c{c}"), []) == sorted(set(names.values()) - set(own))[:5]
 
 
+def test_the_list_of_strangers_keeps_the_quota(spark: SparkSession) -> None:
+    schema = "product_id string, category string, popular_recent double"
+    rows = [("a", "wine", 0.9), ("b", "wine", 0.8), ("c", "tea", 0.7), ("d", None, 0.6), ("e", None, 0.5)]
+    found = to_default_list(frame_of_rows(spark, rows, schema), k=4, quota=1).collect()
+    assert [(r["rank"], r.product_id) for r in found] == [(1, "a"), (2, "c"), (3, "d")]
+
+
 def test_customers_without_purchases_and_strangers_get_the_popular_list(spark: SparkSession) -> None:
     products = frame_of_rows(spark, [("a", 0.1), ("b", 0.9), ("c", 0.1)], "product_id string, popular_recent double")
     default = to_default_list(products, k=2)
@@ -252,7 +266,6 @@ def test_customers_without_purchases_and_strangers_get_the_popular_list(spark: S
         for rank, product in ((1, "b"), (2, "a"))
     ]
     assert found == sorted([*expected, ("all", "ann", 1, "c")])
-    assert POPULAR_BASELINE.popularity == "popular_recent"
 
 
 def test_factors_do_not_depend_on_how_the_history_is_partitioned(spark: SparkSession) -> None:
