@@ -146,6 +146,7 @@ def _to_products(shrunk: DataFrame, facts: DataFrame, settings: JobSettings) -> 
     """Rows of the products: what their store-products say together, and whether that is anything."""
     rows = facts.groupBy("product_id").agg(
         F.sum("n_obs").alias("n_obs"),
+        F.max("n_obs").alias("longest"),
         F.max("price_spread").alias("price_spread"),
         F.max("left_by_effects").alias("left_by_effects"),
     )
@@ -153,6 +154,7 @@ def _to_products(shrunk: DataFrame, facts: DataFrame, settings: JobSettings) -> 
     is_told = is_finite("elasticity") & is_finite("std_error")
     status = (
         F.when(F.col("error").isNotNull(), "failed")
+        .when(F.col("longest") < settings.min_periods, "too_few_weeks")
         .when(F.col("price_spread") < settings.min_price_spread, "no_price_variation")
         .when(F.col("left_by_effects") <= settings.collinear_share, "not_identified")
         .when(~is_finite("raw_elasticity"), "no_price_variation")

@@ -61,9 +61,13 @@ class Fit:
         return self.terms.index(term)
 
     def of(self, weights: Array) -> tuple[float, float, float]:
-        """Value, two-way error and error by store of a weighted sum of terms."""
-        errors = [max(float(weights @ cov @ weights), 0.0) ** 0.5 for cov in (self.two_way, self.by_store)]
-        return float(weights @ self.values), errors[0], errors[1]
+        """Value, two-way error and error by store of a weighted sum of terms.
+
+        Of few clusters a two-way variance can be negative: an error of 0 would be no error, the one by store stands.
+        """
+        two_way, by_store = (float(weights @ cov @ weights) for cov in (self.two_way, self.by_store))
+        two_way = two_way if two_way > 0 or np.isnan(by_store) else by_store
+        return float(weights @ self.values), max(two_way, 0.0) ** 0.5, max(by_store, 0.0) ** 0.5
 
     def unit(self, term: str) -> Array:
         """Weights that pick one term."""

@@ -24,6 +24,10 @@ PRODUCT_SCHEMA = (
 )
 
 
+_NOTHING = 1e12
+"""Residual variance of a product whose fit is exact: its store-products tell nothing."""
+
+
 def to_linear(rows: DataFrame, *, columns: Sequence[str]) -> tuple[DataFrame, DataFrame]:
     """Units and products of log-log categories, from rows net of store-product and period effects."""
     both = ("y", *columns)
@@ -63,10 +67,15 @@ def products_from(weeks: pd.DataFrame, size: int) -> pd.DataFrame:
     slopes = np.nan_to_num(small.values)
     residual = np.concatenate([np.ones((len(names), 1)), -slopes], axis=1)
     squares = np.einsum("jk,jkl,jl->j", residual, total, residual)
-    free = np.maximum(rows - weeks.groupby("product_id")["units"].first().to_numpy() - size, 1)
-    variance = np.maximum(squares / free, 1e-12)
+    units = weeks.groupby("product_id")["units"].first().to_numpy()
+    variance = np.maximum(squares / np.maximum(rows - units - size, 1), 1e-12)
+    diagonal = np.einsum("jkk->jk", total[:, 1:, 1:])
+    live = (diagonal > 1e-12 * np.maximum(diagonal.max(axis=1, keepdims=True), 1e-300)).sum(axis=1)
+    is_exact = (rows <= units + live) | (squares <= 1e-9 * total[:, 0, 0])  # no row is left that could tell an error
+    variance = np.where(is_exact, _NOTHING, variance)
     scores = np.einsum("gkl,gl->gk", moments[:, 1:, :], residual[codes])
     told = precisions_of(total[:, 1:, 1:], variance, scores, group=codes, period=np.arange(len(codes)))
+    told = np.where(is_exact[:, None, None], 0.0, told)
     return pd.DataFrame(
         {
             "category": weeks["category"].iloc[0],

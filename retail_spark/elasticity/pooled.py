@@ -35,6 +35,8 @@ from retail_spark.elasticity.transforms import SHARES
 COLUMNS = ("y", PRICE, "base_price", "discount", *SHARES, "cost", "other_markets")
 _LEAST_VARIANCE = 1e-12
 """Of logs and shares: below it is rounding."""
+_EXACT = 1e-9
+"""Share of the units' variance that a fit must leave."""
 CONTROL = "price_residual"
 """The part of the price that the instruments do not explain: where prices react to demand it is a control."""
 
@@ -163,7 +165,11 @@ class Member:
         if self.moments.periods.max() < 3:
             return "too_few_weeks"
         x = [self.moments.row(names[0]), *others]
-        return fit(self.moments, y=self.moments.row("y"), x=x, z=None, terms=[names[0], *controls])
+        found = fit(self.moments, y=self.moments.row("y"), x=x, z=None, terms=[names[0], *controls])
+        y, residual = self.moments.row("y"), found.residual
+        if residual @ total @ residual <= _EXACT * (y @ total @ y):
+            return "not_identified"  # as many effects and terms as rows: the fit is exact, and its errors are none
+        return found
 
     def rows_of(self, estimator: str, found: Fit | str, **more: Any) -> Iterator[dict[str, Any]]:
         """A row a term; one row with the status where there is no fit."""

@@ -8,6 +8,7 @@ import pyfixest as pf
 import pytest
 
 from retail_spark.elasticity.identified import RIVAL, least_left, left_shares, not_identified, warnings_of
+from retail_spark.elasticity.least_squares import Fit
 from retail_spark.elasticity.pooled import COLUMNS, Rules, estimate_rows
 from tests.benchmarks.in_memory import cells_of, net_of_effects, shrunk_of
 
@@ -126,3 +127,22 @@ def test_a_category_that_moves_as_one_is_warned_of_and_no_other() -> None:
         warnings = warnings_of(left, least=0.5)
         assert ("moves as one" in warnings.get("c", "")) is is_warned
         assert not_identified(left, share=SHARE) == []
+
+
+def test_an_exact_fit_tells_nothing_instead_of_an_error_of_zero() -> None:
+    """Eight rows, three products, five weeks: effects and terms fit them without a residual."""
+    rows = chain(products=3, stores=1, weeks=5)
+    last = rows["product_id"].map({"p0": 4, "p1": 1, "p2": 0})
+    rows = rows[rows["period"] <= last]
+    net = net_of_effects(rows, (*COLUMNS, RIVAL), periods=True)
+    found = estimate_rows(cells_of(net, COLUMNS), columns=COLUMNS, rules=RULES).set_index("estimator")
+    assert found.loc["ols", "status"] in ("not_identified", "too_few_weeks")
+    assert np.isnan(found.loc["ols", "estimate"])
+    products = shrunk_of(net, ("price", RIVAL)).set_index("level").loc["product"]
+    assert (products["std_error"] > 3).all()
+
+
+def test_a_negative_two_way_variance_gives_the_error_by_store() -> None:
+    one = np.array([[1.0]])
+    found = Fit(("price",), np.array([2.0]), -one, 4 * one, np.zeros(1), 3)
+    assert found.of(found.unit("price")) == (2.0, 2.0, 2.0)
