@@ -47,7 +47,10 @@ def to_period_effects(rows: DataFrame, *, columns: Sequence[str]) -> DataFrame:
     periods = rows.groupBy("category", "period").agg(sums)
 
     def solve(units: pd.DataFrame, periods: pd.DataFrame) -> pd.DataFrame:
-        return _solved(units, periods)
+        try:
+            return _solved(units, periods)
+        except np.linalg.LinAlgError:  # no finite solution: the category keeps NaN, and later steps say that it failed
+            return _unsolved(periods)
 
     schema = "category string, period int, effects array<double>"
     return units.groupBy("category").cogroup(periods.groupBy("category")).applyInPandas(solve, schema)
@@ -63,6 +66,11 @@ def _solved(units: pd.DataFrame, periods: pd.DataFrame) -> pd.DataFrame:
     effects = period_effects(presence, stacked(units["sums"]), stacked(periods["sums"]))
     found: dict[str, Any] = {"category": units["category"].iloc[0], "period": numbers, "effects": list(effects)}
     return pd.DataFrame(found)
+
+
+def _unsolved(periods: pd.DataFrame) -> pd.DataFrame:
+    untold = np.full((len(periods), len(periods["sums"].iloc[0])), np.nan)
+    return periods[["category", "period"]].assign(effects=list(untold))
 
 
 def without_periods(rows: DataFrame, *, columns: Sequence[str]) -> DataFrame:

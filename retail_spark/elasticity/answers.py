@@ -8,10 +8,10 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.elasticity.contracts import ELASTICITIES, ELASTICITY_ESTIMATES
+from retail_spark.elasticity.contracts import ELASTICITIES, ELASTICITY_ESTIMATES, WORDS
+from retail_spark.elasticity.estimate_table import ESTIMATE_SCHEMA
 from retail_spark.elasticity.frames import fitted_to
-from retail_spark.elasticity.learning import Panel, to_facts
-from retail_spark.elasticity.pooled import ESTIMATE_SCHEMA
+from retail_spark.elasticity.learning import Panel
 from retail_spark.elasticity.settings import JobSettings
 from retail_spark.elasticity.transforms import UNIT
 from retail_spark.lake.contracts import DOUBLE, Contract
@@ -35,21 +35,42 @@ def to_status(settings: JobSettings) -> Column:
         .when(F.col("valid_lines") == 0, "no_valid_sales")
         .when(F.coalesce("n_obs", F.lit(0)) < settings.min_periods, "too_few_weeks")
         .when(F.col("price_spread") < settings.min_price_spread, "no_price_variation")
+        .when(F.col("left_by_effects") <= settings.collinear_share, "not_identified")
         .when(F.least("left_by_shares", F.coalesce("left", F.lit(1.0))) <= settings.collinear_share, "collinear")
-        .when(F.col("elasticity").isNull() | F.isnan("elasticity"), "failed")
+        .when(~is_finite("elasticity") | ~is_finite("std_error"), "failed")
+        .when(F.col("std_error") > settings.max_std_error, "not_identified")
         .otherwise("ok")
     )
 
 
+def is_finite(name: str) -> Column:
+    """A number that is there, and neither NaN nor infinite."""
+    return F.coalesce(F.abs(F.col(name)) < F.lit(float("inf")), F.lit(False))
+
+
+def in_words(status: Column, *, failed: Column) -> Column:
+    """The column error: what the status means; of failed rows what was raised, where that is known."""
+    words = F.lit(None).cast("string")
+    for name, text in WORDS.items():
+        told = F.coalesce(failed, F.lit(text)) if name == "failed" else F.lit(text)
+        words = F.when(status == name, told).otherwise(words)
+    return words
+
+
 def to_answers(
-    panel: Panel, units: DataFrame, settings: JobSettings, *, with_instruments: Mapping[str, Mapping[str, float]]
+    panel: Panel,
+    facts: DataFrame,
+    units: DataFrame,
+    settings: JobSettings,
+    *,
+    with_instruments: Mapping[str, Mapping[str, float]],
 ) -> DataFrame:
     """All columns of gold.elasticities, one row per store and product with any line, whatever became of it.
 
-    `units` holds the posterior by store and product.
+    `facts` holds what the panel's rows say of a unit, `units` the posterior by store and product.
     """
-    posterior = units.select(*UNIT, "left", *_TOLD)
-    joined = panel.sold.join(to_facts(panel), on=list(UNIT), how="left").join(posterior, on=list(UNIT), how="left")
+    posterior = units.select(*UNIT, "left", *_TOLD, F.col("error").alias("_raised"))
+    joined = panel.sold.join(facts, on=list(UNIT), how="left").join(posterior, on=list(UNIT), how="left")
     judged = joined.withColumn("status", to_status(settings))
     is_ok = F.col("status") == "ok"
     method = F.when(F.col("is_sparse"), "poisson").otherwise("log_log")
@@ -66,7 +87,7 @@ def to_answers(
             "n_obs": F.coalesce("n_obs", F.lit(0)),
             "price_points": F.coalesce("price_points", F.lit(0)),
             "sign_ok": F.col("elasticity") < 0,
-            "error": F.when(F.col("status") == "failed", "no finite elasticity came of the fit"),
+            "error": in_words(F.col("status"), failed=F.col("_raised")),
         }
     ).transform(settled, contract=ELASTICITIES)
 
@@ -109,26 +130,45 @@ def _replaced(units: DataFrame) -> DataFrame:
     )
 
 
-def to_estimate_table(pooled: pd.DataFrame, shrunk: DataFrame) -> DataFrame:
+def to_estimate_table(pooled: pd.DataFrame, shrunk: DataFrame, facts: DataFrame, settings: JobSettings) -> DataFrame:
     """All rows of gold.elasticity_estimates: pooled ones, and the posterior of every product."""
     spark = shrunk.sparkSession
     fixed = spark.createDataFrame(fitted_to(pooled, ESTIMATE_SCHEMA), ESTIMATE_SCHEMA)
-    counts = shrunk.where("level = 'unit'").groupBy("product_id").agg(F.count(F.lit(1)).alias("n_obs"))
-    products = shrunk.where("level = 'product'").join(counts, on="product_id", how="left")
     none = F.lit(None).cast("double")
-    is_told = F.col("raw_elasticity").isNotNull() & ~F.isnan("raw_elasticity")
-    status = F.when(is_told, "ok").otherwise("no_price_variation")
-    products = products.withColumns({n: F.when(is_told, F.col(n)) for n in ("elasticity", "std_error")})
-    told = products.select(
+    whole = fixed.unionByName(_to_products(shrunk, facts, settings), allowMissingColumns=True)
+    numbers = [column.name for column in ELASTICITY_ESTIMATES.columns if column.type == DOUBLE]
+    found = whole.withColumns({name: F.nanvl(F.col(name), none) for name in numbers})
+    found = found.withColumn("error", in_words(F.col("status"), failed=F.col("error")))
+    return found.transform(settled, contract=ELASTICITY_ESTIMATES)
+
+
+def _to_products(shrunk: DataFrame, facts: DataFrame, settings: JobSettings) -> DataFrame:
+    """Rows of the products: what their store-products say together, and whether that is anything."""
+    rows = facts.groupBy("product_id").agg(
+        F.sum("n_obs").alias("n_obs"),
+        F.max("n_obs").alias("longest"),
+        F.max("price_spread").alias("price_spread"),
+        F.max("left_by_effects").alias("left_by_effects"),
+    )
+    products = shrunk.where("level = 'product'").join(rows, on="product_id", how="left")
+    is_told = is_finite("elasticity") & is_finite("std_error")
+    status = (
+        F.when(F.col("error").isNotNull(), "failed")
+        .when(F.col("longest") < settings.min_periods, "too_few_weeks")
+        .when(F.col("price_spread") < settings.min_price_spread, "no_price_variation")
+        .when(F.col("left_by_effects") <= settings.collinear_share, "not_identified")
+        .when(~is_finite("raw_elasticity"), "no_price_variation")
+        .when(~is_told, "failed")
+        .when(F.col("std_error") > settings.max_std_error, "not_identified")
+        .otherwise("ok")
+    )
+    judged = products.withColumn("status", status)
+    is_ok = F.col("status") == "ok"
+    judged = judged.withColumns({n: F.when(is_ok, F.col(n)) for n in ("elasticity", "std_error")})
+    reach = _NORMAL * F.col("std_error")
+    return judged.select(
         F.lit("product").alias("level"), F.col("product_id").alias("member"), F.lit("shrunk").alias("estimator"),
         F.lit("price").alias("term"), F.col("elasticity").alias("estimate"), "std_error",
-        none.alias("std_error_store"), (F.col("elasticity") - _NORMAL * F.col("std_error")).alias("ci_low"),
-        (F.col("elasticity") + _NORMAL * F.col("std_error")).alias("ci_high"), none.alias("first_stage_f"),
-        none.alias("endogeneity_p"), none.alias("overidentification_p"), F.coalesce("n_obs", F.lit(0)).alias("n_obs"),
-        F.lit(True).alias("is_default"), status.alias("status"), F.lit(None).cast("string").alias("error"),
+        (F.col("elasticity") - reach).alias("ci_low"), (F.col("elasticity") + reach).alias("ci_high"),
+        F.coalesce("n_obs", F.lit(0)).alias("n_obs"), F.lit(True).alias("is_default"), "status", "error",
     )  # fmt: skip
-    whole = fixed.unionByName(told)
-    numbers = [column.name for column in ELASTICITY_ESTIMATES.columns if column.type == DOUBLE]
-    return whole.withColumns({name: F.nanvl(F.col(name), none) for name in numbers}).transform(
-        settled, contract=ELASTICITY_ESTIMATES
-    )

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from retail_spark.lake.contracts import BOOLEAN, DATE, DOUBLE, LONG, STRING, Column, snapshot
 
-UNIDENTIFIED = ("no_price_variation", "too_few_weeks", "collinear", "no_valid_sales", "mixed_currency")
+UNIDENTIFIED = (
+    "no_price_variation", "too_few_weeks", "collinear", "not_identified", "no_valid_sales", "mixed_currency",
+)  # fmt: skip
 """Why a price effect cannot be told from the data: what was found, no failure of the run."""
+WORDS = {
+    "no_price_variation": "the price hardly moves: its logarithm's standard deviation is below min_price_spread",
+    "too_few_weeks": "fewer periods than min_periods",
+    "collinear": "promotions explain the price but for collinear_share of its variance",
+    "not_identified": "the effects leave nothing of the price's variance, or the standard error exceeds max_std_error",
+    "no_valid_sales": "no line has units, a price that is no outlier, and the store's currency",
+    "mixed_currency": "more lines than max_foreign_share are in another currency than the store's",
+    "weak_instrument": "the first-stage F is not above min_first_stage_f",
+    "no_instrument": "no instrument moves the price beside the controls, or it is the price itself",
+    "failed": "no finite elasticity came of the fit",
+}
+"""Status -> what it means, as the tables say it."""
 REFUSED = ("weak_instrument", "no_instrument", *UNIDENTIFIED)
 LEVELS = ("all", "category", "product")
 
@@ -16,7 +30,7 @@ def _number(name: str, comment: str, check: str | None = None) -> Column:
 
 _STATUS = (
     Column("status", STRING, "ok, what keeps the price effect from being told, or failed."),
-    Column("error", STRING, "What went wrong, where status is failed.", nullable=True),
+    Column("error", STRING, "Why there is no estimate; NULL where status is ok.", nullable=True),
 )
 _INTERVAL = (
     _number("ci_low", "Lower end of the 95 % interval."),
@@ -41,6 +55,10 @@ ELASTICITIES = snapshot(
         _number("shrink_weight", "Weight of the own rows, 0 (all from product and category) to 1.",
                 "shrink_weight BETWEEN 0 AND 1"),
         Column("n_obs", LONG, "Periods learned from.", check="n_obs >= 0"),
+        Column("outlier_lines", LONG, "Lines set aside: the price is an outlier; NULL in older runs.",
+               nullable=True, check="outlier_lines >= 0"),
+        Column("foreign_lines", LONG, "Lines set aside: another currency; NULL in older runs.",
+               nullable=True, check="foreign_lines >= 0"),
         Column("price_points", LONG, "Different prices seen.", check="price_points >= 0"),
         _number("price_spread", "Standard deviation of the log price within the store-product.", "price_spread >= 0"),
         Column("sign_ok", BOOLEAN, "The elasticity is below zero; NULL where it is not told.", nullable=True),
@@ -57,17 +75,21 @@ ELASTICITY_ESTIMATES = snapshot(
     columns=(
         Column("level", STRING, "all, category or product.", check="level IN ('all', 'category', 'product')"),
         Column("member", STRING, "Category or product; * for level all."),
-        Column("estimator", STRING, "ols, iv, lags, base_discount, poisson, double_ml, or shrunk (products)."),
-        Column("term", STRING, "price, price_lag_1, long_run, base_price, discount, on_promotion, ..."),
+        Column("estimator", STRING, "ols, iv, lags, base_discount, poisson, double_ml; shrunk, by_promotion."),
+        Column("term", STRING, "price, price_promoted, price_lag_1, long_run, base_price, discount, on_promotion, ..."),
         _number("estimate", "Percent of units per percent of price; of shares: log points of units."),
-        _number("std_error", "Clustered by store and by period.", "std_error >= 0"),
-        _number("std_error_store", "Clustered by store alone.", "std_error_store >= 0"),
+        _number("std_error", "Clustered by store and by period; of one store by period alone.", "std_error >= 0"),
+        _number("std_error_store", "Clustered by store alone; NULL with one store.", "std_error_store >= 0"),
+        _number("std_error_plain", "Of independent errors with one variance; of by_promotion.", "std_error_plain >= 0"),
         *_INTERVAL,
         _number("first_stage_f", "Cluster-robust F of the instruments in the first stage.", "first_stage_f >= 0"),
         _number("endogeneity_p", "p of the test that prices do not react to demand (Durbin, Wu, Hausman).",
                 "endogeneity_p BETWEEN 0 AND 1"),
         _number("overidentification_p", "p of Hansen's J: small where the instruments contradict each other.",
                 "overidentification_p BETWEEN 0 AND 1"),
+        _number("price_left", "Of categories: share of the price's variance within store-products that effects leave.",
+                "price_left BETWEEN 0 AND 1"),
+        Column("warning", STRING, "What to beware of, such as a category of one product.", nullable=True),
         Column("n_obs", LONG, "Rows.", check="n_obs >= 0"),
         Column("is_default", BOOLEAN, "gold.elasticities rests on this estimator."),
         *_STATUS,
@@ -84,14 +106,16 @@ CROSS_ELASTICITIES = snapshot(
         Column("product_id", STRING, "Product whose units respond."),
         Column("other_product_id", STRING, "Product whose price moves."),
         Column("category", STRING, "Their category."),
-        Column("elasticity", DOUBLE, "Percent of units per percent of the other's price, shrunk."),
-        Column("raw_elasticity", DOUBLE, "The same before shrinkage."),
-        Column("std_error", DOUBLE, "Posterior standard deviation.", check="std_error >= 0"),
+        _number("elasticity", "Percent of units per percent of the other's price, shrunk."),
+        _number("raw_elasticity", "The same before shrinkage."),
+        _number("std_error", "Posterior standard deviation.", "std_error >= 0"),
         *_INTERVAL,
-        Column("p_value", DOUBLE, "Two-sided p of the raw estimate.", check="p_value BETWEEN 0 AND 1"),
-        Column("q_value", DOUBLE, "Smallest false discovery rate at which the pair is a finding (Benjamini, Hochberg).",
-               check="q_value BETWEEN 0 AND 1"),
+        _number("p_value", "Two-sided p of the raw estimate.", "p_value BETWEEN 0 AND 1"),
+        _number("q_value", "Smallest false discovery rate at which the pair is a finding (Benjamini, Hochberg).",
+               "q_value BETWEEN 0 AND 1"),
         Column("is_significant", BOOLEAN, "q_value is within elasticity.false_discovery."),
+        Column("status", STRING, "ok or failed; NULL in rows of older runs.", nullable=True),
+        Column("error", STRING, "What the category raised; NULL where status is ok.", nullable=True),
     ),
     checks=_ORDERED,
 )  # fmt: skip

@@ -11,13 +11,15 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 from scipy import stats
 
-from retail_spark.elasticity.frames import names_of
+from retail_spark.elasticity.estimate_table import reason_of
+from retail_spark.elasticity.frames import fitted_to, names_of
 from retail_spark.elasticity.least_squares import Array, meat
 from retail_spark.elasticity.transforms import UNIT
 
 CROSS_SCHEMA = (
     "category string, product_id string, other_product_id string, elasticity double, raw_elasticity double, "
-    "std_error double, ci_low double, ci_high double, p_value double, q_value double, is_significant boolean"
+    "std_error double, ci_low double, ci_high double, p_value double, q_value double, "
+    "is_significant boolean, status string, error string"
 )
 _NAMES = names_of(CROSS_SCHEMA)
 _LEAST_PERIODS = 20
@@ -38,10 +40,22 @@ def to_cross(rows: DataFrame, *, controls: Sequence[str], most: int, false_disco
     """
 
     def finish(some: pd.DataFrame) -> pd.DataFrame:
-        return cross_rows(some, controls=controls, false_discovery=false_discovery)
+        try:
+            return cross_rows(some, controls=controls, false_discovery=false_discovery)
+        except Exception as error:
+            return failed_pairs(some, reason_of(error))
 
     needed = only_best_sellers(rows, most=most).select("category", *UNIT, "period", "own_y", "own_price", *controls)
     return needed.groupBy("category").applyInPandas(finish, CROSS_SCHEMA)
+
+
+def failed_pairs(some: pd.DataFrame, reason: str) -> pd.DataFrame:
+    """Every pair of a category that raised: without a number, and why."""
+    names = sorted(some["product_id"].unique())
+    pairs = [(name, other) for name in names for other in names if other != name]
+    table = pd.DataFrame(pairs, columns=["product_id", "other_product_id"])
+    told = table.assign(category=some["category"].iloc[0], is_significant=False, status="failed", error=reason)
+    return fitted_to(told, CROSS_SCHEMA)
 
 
 def cross_rows(some: pd.DataFrame, *, controls: Sequence[str], false_discovery: float) -> pd.DataFrame:
@@ -99,6 +113,7 @@ def _told(table: pd.DataFrame, false_discovery: float) -> pd.DataFrame:
     return table.assign(
         elasticity=value, std_error=error, ci_low=value - 1.96 * error, ci_high=value + 1.96 * error,
         p_value=p, q_value=q, is_significant=q <= false_discovery,
+        status="ok", error=None,
     )  # fmt: skip
 
 

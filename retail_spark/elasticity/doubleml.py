@@ -11,8 +11,8 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from retail_spark.elasticity.estimate_table import ESTIMATE_SCHEMA, estimate_row, framed, guarded
 from retail_spark.elasticity.least_squares import PRICE, Array, Codes, Fit, clustered_by
-from retail_spark.elasticity.pooled import ESTIMATE_SCHEMA, estimate_row, framed
 from retail_spark.elasticity.settings import JobSettings
 from retail_spark.elasticity.transforms import UNIT
 
@@ -33,7 +33,7 @@ def to_double_ml(rows: DataFrame, *, controls: Sequence[str], settings: JobSetti
         return double_ml_rows(some, controls=controls, settings=settings, seed=seed)
 
     needed = drawn.select("category", *UNIT, "period", "y", PRICE, *controls)
-    return needed.groupBy("category").applyInPandas(finish, ESTIMATE_SCHEMA)
+    return needed.groupBy("category").applyInPandas(guarded(finish, "double_ml"), ESTIMATE_SCHEMA)
 
 
 def double_ml_rows(some: pd.DataFrame, *, controls: Sequence[str], settings: JobSettings, seed: int) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def double_ml_rows(some: pd.DataFrame, *, controls: Sequence[str], settings: Job
     period = pd.factorize(some["period"], sort=True)[0].astype(np.int64)
     if len(some) < _LEAST_ROWS or period.max() + 1 < 2 * settings.ml_folds:
         return framed([estimate_row(**told, value=None, status="too_few_weeks")])
-    if float(some[PRICE].std()) < 1e-9:
+    if float(some[PRICE].std()) < 1e-6:
         return framed([estimate_row(**told, value=None, status="no_price_variation")])
     codes = [pd.factorize(some[name], sort=True)[0].astype(np.float64) for name in UNIT]
     features = np.column_stack([*codes, period, some[list(controls)].to_numpy(dtype=np.float64)])

@@ -62,6 +62,7 @@ def to_errors(
         for rival in rivals
     }
     errors = held.select("category", "period", *[(e / F.col("_spread")).alias(rival) for rival, e in explained.items()])
+    errors = errors.where(~F.isnan(rivals[0]))  # of a category that raised
     shared = W.partitionBy("category", "period")
     apart = errors.withColumns({rival: F.col(rival) - F.avg(rival).over(shared) for rival in rivals})
     return apart.groupBy("period").agg(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 
@@ -25,6 +27,11 @@ def fitted_to(frame: pd.DataFrame, schema: str) -> pd.DataFrame:
         else:
             found[name] = column
     return pd.DataFrame(found, columns=names_of(schema))
+
+
+def repeated(array: npt.NDArray[np.float64], times: int) -> pd.Series[Any]:
+    """A column that holds the same array in every row; its index counts from 0."""
+    return pd.Series(list(np.tile(array, (times, 1))), dtype=object)
 
 
 def _is_missing(value: Any) -> bool:

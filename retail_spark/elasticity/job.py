@@ -31,12 +31,14 @@ from retail_spark.elasticity.contracts import (
 from retail_spark.elasticity.cross import to_cross
 from retail_spark.elasticity.evaluate import Errors, errors_of, to_errors
 from retail_spark.elasticity.figures import forest_figure, margin_figure, shrinkage_figure
+from retail_spark.elasticity.identified import warnings_of
 from retail_spark.elasticity.learning import (
     Inputs,
     Panel,
     first_stages,
     to_elasticities,
     to_estimates,
+    to_facts,
     to_panel,
 )
 from retail_spark.elasticity.model import DemandModel
@@ -55,7 +57,8 @@ from retail_spark.run import Job, Outcome, Run, job
 
 _MONDAY = date(1970, 1, 5)
 _SHOWN_UNITS = 2000
-_RECIPE = ("period_days", "season_harmonics", "sparse_units", "sparse_zero_share", "instruments")
+_SHOWN_WARNINGS = 5
+_RECIPE = ("period_days", "effects", "season_harmonics", "sparse_units", "sparse_zero_share", "instruments")
 
 
 def elasticity(run: Run, settings: JobSettings) -> Outcome:
@@ -69,6 +72,7 @@ def elasticity(run: Run, settings: JobSettings) -> Outcome:
         panel = to_panel(inputs, settings, last_period=last, stage=run.stage)
     if panel is None:
         raise InputError(f"{SALES.name} holds no sale with price and units above zero.", fix="look at the mapping")
+    set_aside = _told(run, panel, settings)
     with run.progress.step("estimates"):
         estimates = to_estimates(panel, settings, seed=run.seed, stage=run.stage)
     stages = first_stages(estimates)
@@ -76,13 +80,15 @@ def elasticity(run: Run, settings: JobSettings) -> Outcome:
         errors = _errors(run, panel, settings, stages)
     with run.progress.step("elasticities"):
         shrunk = run.stage("shrunk", to_elasticities(panel, settings, stages=stages))
-        model = to_model(shrunk, most=settings.served_products)
+        model = to_model(shrunk, most=settings.served_products, max_std_error=settings.max_std_error)
     scorers = {"candidate": lambda: only_units(shrunk), "baseline": lambda: by_category(shrunk),
                "champion": lambda: by_champion(shrunk, _champion(run).known)}  # fmt: skip
 
     def tables(verdict: Verdict) -> tuple[Write, ...]:
-        answers = to_answers(panel, scorers[verdict.scorer](), settings, with_instruments=stages)
-        return _tables(run, panel, inputs, estimates, shrunk, answers, stages, settings=settings)
+        facts = run.stage("facts", to_facts(panel))
+        answers = to_answers(panel, facts, scorers[verdict.scorer](), settings, with_instruments=stages)
+        table = to_estimate_table(estimates, shrunk, facts, settings)
+        return _tables(run, panel, inputs, table, answers, stages, settings=settings)
 
     figures = {"elasticities.png": forest_figure(estimates), "shrinkage.png": shrinkage_figure(_some(shrunk))}
     example = _example(panel, model, settings, seed=run.seed)
@@ -92,7 +98,7 @@ def elasticity(run: Run, settings: JobSettings) -> Outcome:
     can_learn = errors is not None and (model.known["level"] == "product").any()
     return Outcome(
         tables=tables,
-        metrics=_metrics(estimates, errors, panel),
+        metrics=_metrics(estimates, errors, panel, set_aside),
         model=to_candidate(model, recipe=recipe, gate=gate_of(errors)) if can_learn and errors is not None else None,
         figures=figures,
     )
@@ -113,6 +119,23 @@ def _inputs(run: Run) -> Inputs:
         return run.read(contract) if run.has(contract) else None
 
     return Inputs(run.read(SALES), there(PRODUCTS), there(STORES), there(PLANNED_PRICES), there(INVENTORY))
+
+
+def _told(run: Run, panel: Panel, settings: JobSettings) -> dict[str, float]:
+    """Lines set aside, as metrics; what a reader must beware of is said aloud."""
+    counts = panel.sold.agg(
+        F.sum("outlier_lines").alias("price_outlier_lines"), F.sum("foreign_lines").alias("foreign_currency_lines")
+    )
+    found = {name: float(value or 0) for name, value in counts.collect()[0].asDict().items()}
+    for name, count in found.items():
+        if count:
+            run.progress.note(f"{count:,.0f} lines are set aside ({name}; counted in {ELASTICITIES.name})")
+    warnings = warnings_of(panel.left, least=settings.min_price_left)
+    for category, text in sorted(warnings.items())[:_SHOWN_WARNINGS]:
+        run.progress.note(f"{category}: {text}")
+    if len(warnings) > _SHOWN_WARNINGS:
+        run.progress.note(f"{len(warnings)} categories carry such a warning: see {ELASTICITY_ESTIMATES.name}")
+    return found
 
 
 def _champion(run: Run) -> DemandModel:
@@ -158,7 +181,7 @@ def gate_of(errors: Errors) -> Gate:
 
 
 def _tables(
-    run: Run, panel: Panel, inputs: Inputs, estimates: pd.DataFrame, shrunk: DataFrame, answers: DataFrame,
+    run: Run, panel: Panel, inputs: Inputs, estimates: DataFrame, answers: DataFrame,
     stages: Mapping[str, Mapping[str, float]], *, settings: JobSettings,
 ) -> tuple[Write, ...]:  # fmt: skip
     answers = run.stage("answers", answers)
@@ -172,7 +195,7 @@ def _tables(
     items = run.stage("items", to_items(panel.rows, answers, inputs.inventory, inputs.products))
     return (
         replace_slice(ELASTICITIES, answers, staged=False),
-        replace_slice(ELASTICITY_ESTIMATES, to_estimate_table(estimates, shrunk)),
+        replace_slice(ELASTICITY_ESTIMATES, estimates),
         replace_slice(CROSS_ELASTICITIES, cross.transform(settled, contract=CROSS_ELASTICITIES)),
         replace_slice(
             PRICE_RECOMMENDATIONS,
@@ -185,7 +208,9 @@ def _tables(
     )
 
 
-def _metrics(estimates: pd.DataFrame, errors: Errors | None, panel: Panel) -> dict[str, float]:
+def _metrics(
+    estimates: pd.DataFrame, errors: Errors | None, panel: Panel, counts: Mapping[str, float]
+) -> dict[str, float]:
     """Pooled estimates over all, what they rest on, and errors on held-out periods; what is not told is left out."""
     everything = estimates[estimates["level"] == "all"].set_index(["estimator", "term"])
     asked = {
@@ -211,6 +236,10 @@ def _metrics(estimates: pd.DataFrame, errors: Errors | None, panel: Panel) -> di
     }
     found["categories"] = float(len(panel.sparsity))
     found["sparse_categories"] = float(panel.sparsity["is_sparse"].sum())
+    found["not_identified_categories"] = float(
+        estimates.loc[estimates["status"] == "not_identified", "member"].nunique()
+    )
+    found |= counts
     if errors is not None:
         found |= {f"rmse_{rival}": errors.rmse(rival) for rival in errors.squares.columns if rival != "candidate"}
         found["rmse"] = errors.rmse("candidate")

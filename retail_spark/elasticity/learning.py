@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame
@@ -11,9 +12,19 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from retail_spark.elasticity import transforms as tf
+from retail_spark.elasticity.by_promotion import to_by_promotion
 from retail_spark.elasticity.doubleml import to_double_ml
+from retail_spark.elasticity.estimate_table import said_not_identified
+from retail_spark.elasticity.identified import (
+    RIVAL,
+    not_identified,
+    to_left,
+    warnings_of,
+    without_rounding,
+)
 from retail_spark.elasticity.least_squares import PRICE
 from retail_spark.elasticity.linear_units import to_linear
+from retail_spark.elasticity.lines import to_sold_units, with_line_flags
 from retail_spark.elasticity.pooled import (
     COLUMNS,
     Rules,
@@ -51,18 +62,27 @@ class Panel:
     rows: DataFrame
     net: DataFrame
     sparsity: pd.DataFrame
-    """One row a category."""
+    """One row a category: median_units, zero_share, is_sparse."""
+    left: pd.DataFrame
+    """One row a category: products, stores, and what the effects leave of each column (identified.py)."""
     first_period: int
     last_period: int
+
+
+def to_lines(inputs: Inputs, settings: JobSettings) -> DataFrame:
+    """The sales lines with what sets some of them aside."""
+    return with_line_flags(
+        inputs.sales, max_price_ratio=settings.max_price_ratio, max_foreign_share=settings.max_foreign_share
+    )
 
 
 def to_rows(inputs: Inputs, settings: JobSettings, *, last_period: int, stage: Stage) -> DataFrame:
     """The panel's rows before categories are judged: listed, in stock, priced where it can be."""
     days = settings.period_days
     first = last_period - settings.history_periods + 1
-    cells = tf.to_cells(inputs.sales, days=days).where(F.col("period") >= first)
-    mixed = tf.to_sold_units(inputs.sales).where("is_mixed").select("store_id").distinct()
-    cells = stage("cells", cells.join(F.broadcast(mixed), on="store_id", how="left_anti"))
+    lines = to_lines(inputs, settings)
+    cells = tf.to_cells(lines, days=days, time_zone=settings.time_zone).where(F.col("period") >= first)
+    cells = stage("cells", cells)
     planned = None if inputs.planned is None else tf.to_planned(inputs.planned, days=days)
     listed = tf.to_listed(cells, planned)
     if inputs.inventory is not None:
@@ -93,9 +113,13 @@ def to_panel(inputs: Inputs, settings: JobSettings, *, last_period: int, stage: 
     unit = W.partitionBy(*UNIT)
     own = {f"own_{name}": F.col(name) - F.avg(name).over(unit) for name in ("y", PRICE)}
     own |= {f"own_{name}": F.col(name) for name in waves}
-    columns = (*COLUMNS, "rival_price", *waves)
-    net = stage("net", rows.withColumns(own).transform(to_within, columns=columns))
-    return Panel(tf.to_sold_units(inputs.sales), rows, net, told, int(span["first"]), int(span["last"]))
+    columns = (*COLUMNS, RIVAL, *waves)
+    net = stage("net", rows.withColumns(own).transform(to_within, columns=columns, effects=settings.effects))
+    judged_columns = (*[name for name in COLUMNS if name != "y"], RIVAL)
+    left = to_left(rows, net, columns=judged_columns)
+    net = net.transform(without_rounding, left, columns=judged_columns, share=settings.collinear_share)
+    sold = stage("sold", to_sold_units(to_lines(inputs, settings)))
+    return Panel(sold, rows, net, told, left, int(span["first"]), int(span["last"]))
 
 
 def to_estimates(panel: Panel, settings: JobSettings, *, seed: int, stage: Stage) -> pd.DataFrame:
@@ -108,11 +132,16 @@ def to_estimates(panel: Panel, settings: JobSettings, *, seed: int, stage: Stage
     found = to_pooled(cells, columns=COLUMNS, rules=rules)
     lagged = ("y", PRICE, *[f"price_lag_{k}" for k in range(1, settings.lags + 1)], *SHARES)
     past = panel.rows.transform(tf.with_lags, lags=settings.lags).dropna(subset=list(lagged))
-    past = past.transform(to_within, columns=lagged)
+    past = past.transform(to_within, columns=lagged, effects=settings.effects)
+    gone = not_identified(panel.left, share=settings.collinear_share)
+    if gone:
+        past = past.withColumn(PRICE, F.when(F.col("category").isin(*gone), F.lit(0.0)).otherwise(F.col(PRICE)))
     found = found.unionByName(to_lagged(to_cell_moments(past, columns=lagged), columns=lagged, rules=rules))
     if settings.double_ml:
         controls = ("rival_price", *SHARES)
         found = found.unionByName(to_double_ml(panel.net, controls=controls, settings=settings, seed=seed))
+    if settings.effects == "none":
+        found = found.unionByName(to_by_promotion(panel.rows))
     pooled = stage("estimates", found).toPandas()
     sparse = panel.sparsity.loc[panel.sparsity["is_sparse"], "category"]
     if len(sparse):
@@ -121,8 +150,17 @@ def to_estimates(panel: Panel, settings: JobSettings, *, seed: int, stage: Stage
         poisson = stage("poisson", to_sparse_pooled(rows, columns=columns, settings=settings)).toPandas()
         is_sparse = (pooled["level"] == "category") & pooled["member"].isin(sparse)
         pooled = pd.concat([pooled.assign(is_default=pooled["is_default"] & ~is_sparse), poisson])
+    warnings = warnings_of(panel.left, least=settings.min_price_left)
+    shares = panel.left.set_index("category")[PRICE].to_dict()
+    pooled = with_warnings(said_not_identified(pooled, gone), shares=shares, warnings=warnings)
     order = ["level", "member", "estimator", "term"]
     return pooled.sort_values(order, kind="stable").reset_index(drop=True)
+
+
+def with_warnings(estimates: pd.DataFrame, *, shares: Mapping[Any, Any], warnings: Mapping[str, str]) -> pd.DataFrame:
+    """Adds price_left and warning to the rows of categories."""
+    category = estimates["member"].where(estimates["level"] == "category")
+    return estimates.assign(price_left=category.map(shares), warning=category.map(warnings))
 
 
 def first_stages(estimates: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -166,10 +204,10 @@ def to_elasticities(
 
 
 def to_facts(panel: Panel) -> DataFrame:
-    """One row per unit of the panel: n_obs, price_points, price_spread, and what promotions leave of the price."""
+    """One row per unit of the panel: n_obs, price_points, price_spread, and what promotions and effects leave."""
     explained = [F.try_divide(F.covar_pop(PRICE, name) ** 2, F.var_pop(PRICE) * F.var_pop(name)) for name in SHARES]
     most = F.greatest(*[F.coalesce(share, F.lit(0.0)) for share in explained])
-    return panel.rows.groupBy(*UNIT).agg(
+    facts = panel.rows.groupBy(*UNIT).agg(
         F.first("category").alias("category"),
         F.first("is_sparse").alias("is_sparse"),
         F.count(F.lit(1)).alias("n_obs"),
@@ -177,3 +215,9 @@ def to_facts(panel: Panel) -> DataFrame:
         F.coalesce(F.stddev_pop(PRICE), F.lit(0.0)).alias("price_spread"),
         (F.lit(1.0) - most).alias("left_by_shares"),
     )
+    left = panel.net.groupBy(*UNIT).agg(
+        F.coalesce(F.try_divide(F.sum(F.col(PRICE) ** 2), F.sum(F.col("own_price") ** 2)), F.lit(0.0)).alias(
+            "left_by_effects"
+        )
+    )
+    return facts.join(left, on=list(UNIT), how="left")

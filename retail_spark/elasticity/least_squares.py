@@ -61,9 +61,13 @@ class Fit:
         return self.terms.index(term)
 
     def of(self, weights: Array) -> tuple[float, float, float]:
-        """Value, two-way error and error by store of a weighted sum of terms."""
-        errors = [max(float(weights @ cov @ weights), 0.0) ** 0.5 for cov in (self.two_way, self.by_store)]
-        return float(weights @ self.values), errors[0], errors[1]
+        """Value, two-way error and error by store of a weighted sum of terms.
+
+        Of few clusters a two-way variance can be negative: an error of 0 would be no error, the one by store stands.
+        """
+        two_way, by_store = (float(weights @ cov @ weights) for cov in (self.two_way, self.by_store))
+        two_way = two_way if two_way > 0 or np.isnan(by_store) else by_store
+        return float(weights @ self.values), max(two_way, 0.0) ** 0.5, max(by_store, 0.0) ** 0.5
 
     def unit(self, term: str) -> Array:
         """Weights that pick one term."""
@@ -86,10 +90,13 @@ def clustered(scores: Array, moments: CellMoments) -> tuple[Array, Array, int]:
     """The middle of the sandwich, two-way and by store, and the smaller number of clusters.
 
     Cameron, Gelbach and Miller (2011), CRV1: by store + by period - by both, times G / (G - 1) with the smaller G.
-    Where that leaves a negative variance, the larger of the two one-way matrices stands.
+    Where that leaves a negative variance, the larger of the two one-way matrices stands. One store is no clustering:
+    its scores sum up to zero, and so would the errors; there it is by period alone, and of stores nothing is known.
     """
     store, stores = meat(scores, moments.stores)
     period, periods = meat(scores, moments.periods)
+    if stores == 1:
+        return period * periods / max(periods - 1, 1), np.full_like(store, np.nan), periods
     fewest = min(stores, periods)
     factor = fewest / max(fewest - 1, 1)
     both = store + period - scores.T @ scores
@@ -136,6 +143,8 @@ def wald_f(found: Fit, terms: Sequence[str]) -> float:
     values = found.values[at]
     for whole in (found.two_way, found.by_store):
         covariance = whole[np.ix_(at, at)]
+        if not np.isfinite(covariance).all():
+            continue
         spread = np.linalg.eigvalsh(covariance)
         if spread.min() > 1e-9 * max(spread.max(), 0.0):
             return float(values @ np.linalg.solve(covariance, values) / len(at))
@@ -158,12 +167,15 @@ def overidentification_p(
     return float(stats.chi2.sf(left @ weight @ left, len(z) - len(x)))
 
 
-def independent(total: Array, rows: Sequence[Array], *, share: float) -> list[int]:
-    """Which of the combinations keep more than `share` of their variance beside the ones before them."""
+def independent(total: Array, rows: Sequence[Array], *, share: float, least: float = 0.0) -> list[int]:
+    """Which of the combinations keep more than `share` of their variance beside the ones before them.
+
+    A sum of squares of `least` or less is what rounding leaves of a column that effects take away whole.
+    """
     kept: list[int] = []
     for at, row in enumerate(rows):
         own = float(row @ total @ row)
-        if own <= 1e-12 * max(float(np.trace(total)), 1e-300):
+        if own <= max(1e-12 * max(float(np.trace(total)), 1e-300), least):
             continue
         before = np.stack([rows[k] for k in kept]) if kept else np.zeros((0, len(row)))
         left = own

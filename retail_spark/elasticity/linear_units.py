@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
-from retail_spark.elasticity.frames import names_of
+from retail_spark.elasticity.estimate_table import reason_of
+from retail_spark.elasticity.frames import names_of, repeated
 from retail_spark.elasticity.least_squares import Array, solve_small
 from retail_spark.elasticity.moments import matrices, stacked, to_moments, within
 from retail_spark.elasticity.poisson import by_group
@@ -18,7 +19,13 @@ from retail_spark.elasticity.shrinkage import design_effect, precisions_of
 from retail_spark.elasticity.transforms import UNIT
 
 UNIT_SCHEMA = "category string, store_id string, product_id string, squares array<double>, products array<double>"
-PRODUCT_SCHEMA = "category string, product_id string, rows bigint, means array<double>, precisions array<double>"
+PRODUCT_SCHEMA = (
+    "category string, product_id string, rows bigint, means array<double>, precisions array<double>, error string"
+)
+
+
+_NOTHING = 1e12
+"""Residual variance of a product whose fit is exact: its store-products tell nothing."""
 
 
 def to_linear(rows: DataFrame, *, columns: Sequence[str]) -> tuple[DataFrame, DataFrame]:
@@ -30,7 +37,10 @@ def to_linear(rows: DataFrame, *, columns: Sequence[str]) -> tuple[DataFrame, Da
     counts = by_unit.groupBy("category", "product_id").agg(F.count(F.lit(1)).alias("units"))
 
     def products_of(weeks: pd.DataFrame) -> pd.DataFrame:
-        return products_from(weeks, size)
+        try:
+            return products_from(weeks, size)
+        except Exception as error:
+            return untold_products(weeks, size, reason_of(error))
 
     weeks = by_week.join(counts, on=["category", "product_id"], how="inner")
     fitted = weeks.groupBy("category").applyInPandas(products_of, f"{PRODUCT_SCHEMA}, variance double")
@@ -57,10 +67,15 @@ def products_from(weeks: pd.DataFrame, size: int) -> pd.DataFrame:
     slopes = np.nan_to_num(small.values)
     residual = np.concatenate([np.ones((len(names), 1)), -slopes], axis=1)
     squares = np.einsum("jk,jkl,jl->j", residual, total, residual)
-    free = np.maximum(rows - weeks.groupby("product_id")["units"].first().to_numpy() - size, 1)
-    variance = np.maximum(squares / free, 1e-12)
+    units = weeks.groupby("product_id")["units"].first().to_numpy()
+    variance = np.maximum(squares / np.maximum(rows - units - size, 1), 1e-12)
+    diagonal = np.einsum("jkk->jk", total[:, 1:, 1:])
+    live = (diagonal > 1e-12 * np.maximum(diagonal.max(axis=1, keepdims=True), 1e-300)).sum(axis=1)
+    is_exact = (rows <= units + live) | (squares <= 1e-9 * total[:, 0, 0])  # no row is left that could tell an error
+    variance = np.where(is_exact, _NOTHING, variance)
     scores = np.einsum("gkl,gl->gk", moments[:, 1:, :], residual[codes])
     told = precisions_of(total[:, 1:, 1:], variance, scores, group=codes, period=np.arange(len(codes)))
+    told = np.where(is_exact[:, None, None], 0.0, told)
     return pd.DataFrame(
         {
             "category": weeks["category"].iloc[0],
@@ -68,9 +83,22 @@ def products_from(weeks: pd.DataFrame, size: int) -> pd.DataFrame:
             "rows": rows,
             "means": list(slopes),
             "precisions": [precision.ravel() for precision in told],
+            "error": "",
             "variance": variance,
         }
     )
+
+
+def untold_products(weeks: pd.DataFrame, size: int, reason: str) -> pd.DataFrame:
+    """The products of a category that raised: nothing is told of them, and why."""
+    names, known = sorted(weeks["product_id"].unique()), size - 1
+    return pd.DataFrame(
+        {
+            "category": weeks["category"].iloc[0], "product_id": names, "rows": 0,
+            "means": repeated(np.zeros(known), len(names)), "precisions": repeated(np.zeros(known**2), len(names)),
+            "error": reason, "variance": 1.0,
+        }
+    )  # fmt: skip
 
 
 def _serial(rows: DataFrame, products: DataFrame, *, columns: Sequence[str]) -> DataFrame:

@@ -24,7 +24,8 @@ class DemandModel:
         """Units at a price, with a 95 % interval of the price's effect; one row per row asked, in order.
 
         Asked are price, and as context product_id, category (may be empty), and units sold at reference_price. A
-        product that is not known has its category's elasticity, a category that is not known that of all.
+        product that is not known has its category's elasticity, a category that is not known that of all. Where a
+        price or the reference is not above zero, units are NaN: at a price of 0 no elasticity tells anything.
         """
         by_product, by_category = self._by("product"), self._by("category")
         everything = self._by("all").iloc[0]
@@ -35,12 +36,16 @@ class DemandModel:
             found[name] = (
                 own.fillna(category.map(by_category[name])).fillna(everything[name]).to_numpy(dtype=np.float64)
             )
-        change = np.log(asked["price"].to_numpy(dtype=np.float64) / asked["reference_price"].to_numpy(dtype=np.float64))
+        prices = [asked[name].to_numpy(dtype=np.float64) for name in ("price", "reference_price")]
+        logs = [np.log(np.where((price > 0) & np.isfinite(price), price, np.nan)) for price in prices]
+        change = logs[0] - logs[1]
         units = asked["reference_units"].to_numpy(dtype=np.float64)
         reach = _NORMAL * found["std_error"] * np.abs(change)
         middle = found["elasticity"] * change
         answer = {"units": middle, "units_low": middle - reach, "units_high": middle + reach}
-        table = {name: units * np.exp(value) for name, value in answer.items()}
+        with np.errstate(over="ignore", invalid="ignore"):
+            table = {name: units * np.exp(value) for name, value in answer.items()}
+        table = {name: np.where(np.isfinite(values), values, np.nan) for name, values in table.items()}
         return pd.DataFrame({**table, "elasticity": found["elasticity"]})
 
     def _by(self, level: str) -> pd.DataFrame:

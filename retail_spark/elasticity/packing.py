@@ -14,8 +14,13 @@ from retail_spark.registry.gates import Gate
 from retail_spark.registry.models import Candidate, ModelFiles
 
 
-def to_model(shrunk: DataFrame, *, most: int) -> DemandModel:
-    """The posterior of categories and of the `most` products whose own rows say most; a bounded number of rows."""
+def to_model(shrunk: DataFrame, *, most: int, max_std_error: float) -> DemandModel:
+    """The posterior of categories and of the `most` products whose own rows say most; a bounded number of rows.
+
+    Whatever is not identified is left out; with no category that is, the model is empty.
+    """
+    shrunk = shrunk.where(F.col("std_error") <= max_std_error)  # neither NULL, nor infinite; of NaN it is false below
+    shrunk = shrunk.where(~F.isnan("std_error") & ~F.isnan("elasticity"))
     names = [F.col("elasticity"), F.col("std_error")]
     is_told = F.col("raw_elasticity").isNotNull() & ~F.isnan("raw_elasticity")
     products = (
@@ -28,6 +33,8 @@ def to_model(shrunk: DataFrame, *, most: int) -> DemandModel:
     )
     table = known.toPandas().sort_values(["level", "member"], ignore_index=True)
     centre = table[table["level"] == "category"]
+    if centre.empty:
+        return DemandModel(table.iloc[:0][list(COLUMNS)])
     weights = 1 / centre["std_error"] ** 2
     mean = float((weights * centre["elasticity"]).sum() / weights.sum())
     apart = (centre["elasticity"] - mean) ** 2 + centre["std_error"] ** 2

@@ -5,18 +5,19 @@ Every member needs the moments of its cells (store, period) and no row; it is fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
+from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 from scipy import stats
 
 from retail_spark.elasticity.absorb import without_periods, without_units
-from retail_spark.elasticity.frames import fitted_to
+from retail_spark.elasticity.estimate_table import ESTIMATE_SCHEMA, estimate_row, framed, guarded
 from retail_spark.elasticity.least_squares import (
     PRICE,
     CellMoments,
@@ -28,15 +29,14 @@ from retail_spark.elasticity.least_squares import (
     wald_f,
 )
 from retail_spark.elasticity.moments import matrices, stacked, to_moments
-from retail_spark.elasticity.settings import JobSettings
+from retail_spark.elasticity.settings import Effects, JobSettings
 from retail_spark.elasticity.transforms import SHARES
 
-ESTIMATE_SCHEMA = (
-    "level string, member string, estimator string, term string, estimate double, std_error double, "
-    "std_error_store double, ci_low double, ci_high double, first_stage_f double, endogeneity_p double, "
-    "overidentification_p double, n_obs bigint, is_default boolean, status string, error string"
-)
 COLUMNS = ("y", PRICE, "base_price", "discount", *SHARES, "cost", "other_markets")
+_LEAST_VARIANCE = 1e-12
+"""Of logs and shares: below it is rounding."""
+_EXACT = 1e-9
+"""Share of the units' variance that a fit must leave."""
 CONTROL = "price_residual"
 """The part of the price that the instruments do not explain: where prices react to demand it is a control."""
 
@@ -62,10 +62,15 @@ class Rules:
         )
 
 
-def to_within(rows: DataFrame, *, columns: Sequence[str]) -> DataFrame:
-    """The columns net of store-product and category-period effects; NULL counts as 0. Same grain."""
+def to_within(rows: DataFrame, *, columns: Sequence[str], effects: Effects = "store-product + period") -> DataFrame:
+    """The columns net of the effects; NULL counts as 0. Same grain. Periods are those of a category."""
     filled = rows.withColumns({name: F.coalesce(F.col(name), F.lit(0.0)) for name in columns})
+    if effects == "none":
+        product = W.partitionBy("category", "product_id")
+        return filled.withColumns({name: F.col(name) - F.avg(name).over(product) for name in columns})
     anchored = without_units(filled, columns=columns)  # near zero first: sums of what is left do not cancel
+    if effects == "store-product":
+        return anchored
     return anchored.transform(without_periods, columns=columns).transform(without_units, columns=columns)
 
 
@@ -86,7 +91,7 @@ def to_pooled(cell_moments: DataFrame, *, columns: Sequence[str], rules: Rules) 
     def finish(cells: pd.DataFrame) -> pd.DataFrame:
         return estimate_rows(cells, columns=columns, rules=rules)
 
-    return cell_moments.groupBy("level", "member").applyInPandas(finish, ESTIMATE_SCHEMA)
+    return cell_moments.groupBy("level", "member").applyInPandas(guarded(finish, "ols"), ESTIMATE_SCHEMA)
 
 
 def to_lagged(cell_moments: DataFrame, *, columns: Sequence[str], rules: Rules) -> DataFrame:
@@ -95,7 +100,7 @@ def to_lagged(cell_moments: DataFrame, *, columns: Sequence[str], rules: Rules) 
     def finish(cells: pd.DataFrame) -> pd.DataFrame:
         return lagged_rows(cells, columns=columns, rules=rules)
 
-    return cell_moments.groupBy("level", "member").applyInPandas(finish, ESTIMATE_SCHEMA)
+    return cell_moments.groupBy("level", "member").applyInPandas(guarded(finish, "lags"), ESTIMATE_SCHEMA)
 
 
 def lagged_rows(cells: pd.DataFrame, *, columns: Sequence[str], rules: Rules) -> pd.DataFrame:
@@ -122,11 +127,6 @@ def estimate_rows(cells: pd.DataFrame, *, columns: Sequence[str], rules: Rules) 
     return found if is_iv else found.assign(is_default=found["is_default"] | (found["estimator"] == "ols"))
 
 
-def framed(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Rows of gold.elasticity_estimates as a frame of the right types."""
-    return fitted_to(pd.DataFrame(list(rows)), ESTIMATE_SCHEMA)
-
-
 @dataclass(frozen=True)
 class Member:
     """A category, or all, with its cell moments."""
@@ -150,7 +150,8 @@ class Member:
     def usable(self, names: Sequence[str], *, share: float) -> list[str]:
         """Those of the columns that vary beside the ones before them."""
         rows = [self.moments.row(name) for name in names]
-        return [names[at] for at in independent(self.moments.total, rows, share=min(share, 1e-6))]
+        least = _LEAST_VARIANCE * self.moments.rows
+        return [names[at] for at in independent(self.moments.total, rows, share=min(share, 1e-6), least=least)]
 
     def ols(self, names: Sequence[str], *, share: float) -> Fit | str:
         """Least squares, or why there is none."""
@@ -164,7 +165,11 @@ class Member:
         if self.moments.periods.max() < 3:
             return "too_few_weeks"
         x = [self.moments.row(names[0]), *others]
-        return fit(self.moments, y=self.moments.row("y"), x=x, z=None, terms=[names[0], *controls])
+        found = fit(self.moments, y=self.moments.row("y"), x=x, z=None, terms=[names[0], *controls])
+        y, residual = self.moments.row("y"), found.residual
+        if residual @ total @ residual <= _EXACT * (y @ total @ y):
+            return "not_identified"  # as many effects and terms as rows: the fit is exact, and its errors are none
+        return found
 
     def rows_of(self, estimator: str, found: Fit | str, **more: Any) -> Iterator[dict[str, Any]]:
         """A row a term; one row with the status where there is no fit."""
@@ -191,16 +196,6 @@ class Member:
         )  # fmt: skip
 
 
-def estimate_row(*, value: tuple[float, float, float] | None, reach: float = 1.96, **told: Any) -> dict[str, Any]:
-    """One row of gold.elasticity_estimates; `value` is estimate, two-way error and error by store."""
-    row = {"status": "ok", "is_default": False, **told}
-    if value is not None:
-        low, high = value[0] - reach * value[1], value[0] + reach * value[1]
-        row |= {"estimate": value[0], "std_error": value[1], "std_error_store": value[2]}
-        row |= {"ci_low": low, "ci_high": high}
-    return row
-
-
 @dataclass(frozen=True)
 class Instrumented:
     """Two-stage least squares with what it rests on."""
@@ -219,6 +214,10 @@ def instrumented(member: Member, controls: Sequence[str], rules: Rules) -> Instr
     instruments = [name for name in rules.instruments if name in usable]
     if not instruments:
         return "no_instrument"
+    if left_of(member.moments.total, member.moments.row(PRICE), [member.moments.row(n) for n in usable]) <= (
+        rules.collinear_share
+    ):
+        return "no_instrument"  # such as a cost that is always the same share of the price: it is the price
     found = _two_stage(member, controls, instruments)
     if found.overidentification_p is not None and found.overidentification_p < rules.instrument_level:
         found = _two_stage(member, controls, [n for n in instruments if n == "cost"] or instruments[:1])

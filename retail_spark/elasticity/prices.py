@@ -45,7 +45,7 @@ def to_items(rows: DataFrame, answers: DataFrame, inventory: DataFrame | None, p
         (F.max("_last") - F.max("period")).alias("age"),
     )  # fmt: skip
     alive = known.where((F.col("age") < _STALE_PERIODS) & (F.col("current_price") > 0) & (F.col("units") > 0))
-    names = ("category", "elasticity", "std_error", "ci_high", "status")
+    names = ("category", "elasticity", "std_error", "ci_high", "status", "error")
     items = alive.join(answers.select(*UNIT, *names), on=list(UNIT), how="inner")
     if inventory is None:
         items = items.withColumn("stock", F.lit(None).cast("double"))
@@ -93,10 +93,19 @@ def to_advice(items: DataFrame, *, settings: JobSettings, seed: int) -> DataFram
     return laddered.mapInPandas(advise, ADVICE_SCHEMA)
 
 
+def is_believed(elasticity: float | None, std_error: float | None) -> bool:
+    """Both are there and finite."""
+    return all(value is not None and bool(np.isfinite(value)) for value in (elasticity, std_error))
+
+
 def _advised(row: Mapping[Any, Any], rules: PriceRules, normals: Array) -> dict[str, Any]:
     price, cost = float(row["current_price"]), row["unit_cost"]
     if row["status"] != "ok":
-        advice = stays(price, f"the price effect is not told by the data ({row['status']})")
+        advice = stays(price, f"the price effect is not told by the data ({row['status']}: {row['error']})")
+    elif not is_believed(row["elasticity"], row["std_error"]):
+        advice = stays(price, "the spread of the elasticity is not finite")
+    elif row["elasticity"] >= 0:
+        advice = stays(price, "the estimated elasticity is not below zero: units would not fall with a higher price")
     elif cost is None or np.isnan(cost):
         advice = stays(price, "no unit cost is known")
     else:
@@ -130,6 +139,7 @@ def to_plans(items: DataFrame, *, as_of: date, settings: JobSettings) -> DataFra
         F.col("ends_on").between(F.lit(as_of + timedelta(days=1)), F.lit(latest))
         & (F.col("stock") > 0)
         & (F.col("status") == "ok")
+        & (F.col("elasticity") < 0)
     )
     asked = ending.withColumn("periods", F.ceil(F.datediff("ends_on", F.lit(as_of)) / F.lit(days)).cast("int"))
     numbered = asked.withColumn("unit_cost", F.coalesce("unit_cost", F.lit(0.0)))

@@ -69,7 +69,8 @@ def draws_of(elasticity: float, std_error: float, normals: Array) -> Array:
 
 def units_at(prices: Array, item: Item, draws: Array) -> Array:
     """Units a period (prices, draws) at constant elasticity."""
-    units: Array = item.units * (prices[:, None] / item.price) ** draws[None, :]
+    with np.errstate(over="ignore"):  # of an absurd spread: such an advice is refused
+        units: Array = item.units * (prices[:, None] / item.price) ** draws[None, :]
     return units
 
 
@@ -133,6 +134,8 @@ def recommend(item: Item, rules: PriceRules, normals: Array) -> Advice:
     if float(np.mean(units * rules.horizon >= item.stock)) > 0.5:
         bound, reason = "stock", "the stock on hand would sell out: a higher price loses no sale"
     change = float(units.mean() / item.units - 1)
+    if not np.isfinite([change, gain.mean()]).all():
+        return stays(item.price, "the expected change is not finite: the elasticity is too uncertain")
     return Advice(float(grid[best]), change, float(gain.mean()), chance, bound, reason, True)
 
 

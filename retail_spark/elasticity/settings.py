@@ -3,25 +3,54 @@
 from __future__ import annotations
 
 from typing import Literal, Self
+from zoneinfo import available_timezones
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from retail_spark.settings import Section, setting
 
 Instrument = Literal["cost", "other_markets"]
+Effects = Literal["store-product + period", "store-product", "none"]
 
 
 class JobSettings(Section):
     """How the panel is made, what is estimated and when it is believed, and what prices may be recommended."""
 
     period_days: int = setting(7, "length of a period; weeks begin on Monday", unit="days", ge=1, le=28)
+    time_zone: str = setting("UTC", "time zone of the shop's days")
+    max_price_ratio: float = setting(
+        5.0,
+        "a line priced more than so many times above or below the median of its product, and of it in its store, is "
+        "an outlier and set aside",
+        unit="ratio",
+        gt=1,
+    )
+    max_foreign_share: float = setting(
+        0.05, "lines in other currencies than the store's that are set aside; with more it is `mixed_currency`",
+        unit="share 0..1", ge=0, lt=0.5,
+    )  # fmt: skip
+    effects: Effects = setting(
+        "store-product + period",
+        "what is taken out of units and prices; periods are those of a category; none leaves an intercept a product",
+    )
     history_periods: int = setting(156, "periods before as_of that are learned from", unit="periods", ge=4)
     min_periods: int = setting(12, "periods below which a store-product is `too_few_weeks`", unit="periods", ge=3)
     min_price_spread: float = setting(
         0.005, "standard deviation of the log price below which there is `no_price_variation`", gt=0, lt=1
     )
     collinear_share: float = setting(
-        0.001, "share of the price's variance that the other columns must leave, or the row is `collinear`", gt=0, lt=1
+        0.001,
+        "share of the price's variance that the effects must leave, or the row is `not_identified`, and the other "
+        "columns, or it is `collinear`",
+        gt=0,
+        lt=1,
+    )
+    min_price_left: float = setting(
+        0.5, "share of the price's variance that the effects must leave, or the estimate carries a warning",
+        unit="share 0..1", ge=0, le=1,
+    )  # fmt: skip
+    max_std_error: float = setting(
+        3.0, "standard error of an elasticity above which it is `not_identified`", unit="percent per percent", gt=0
     )
     season_harmonics: int = setting(
         1, "waves a year for every store-product, where two years are known", unit="waves", ge=0, le=3
@@ -86,6 +115,13 @@ class JobSettings(Section):
         (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), "discounts that a markdown path may take", unit="share 0..1"
     )
     salvage_share: float = setting(0.0, "worth of a unit left at the end, of its unit cost", unit="share", ge=0, le=1)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("is not a time zone; write it as Europe/Berlin")
+        return value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

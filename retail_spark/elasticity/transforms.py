@@ -11,7 +11,10 @@ from pyspark.sql import functions as F
 SHARES = ("on_promotion", "on_display", "on_deal")
 UNIT = ("store_id", "product_id")
 CELL = (*UNIT, "period")
+PLANNED = ("planned_price", *[f"planned_{name}" for name in SHARES])
 _MONDAY = date(1970, 1, 5)
+_MUCH = 10.0
+"""Products that a store sells in an ordinary period, from which on a period without any sale is no chance."""
 _EVERYWHERE = "*"
 
 
@@ -25,33 +28,19 @@ def first_day_of(period: Column, *, days: int) -> Column:
     return F.date_add(F.lit(_MONDAY), (period * F.lit(days)).cast("int"))
 
 
-def is_valid_line() -> Column:
-    """A sale that says something about price: units and price above zero. Returns and gifts do not."""
-    return (F.col("quantity") > 0) & (F.col("unit_price") > 0)
-
-
-def to_sold_units(sales: DataFrame) -> DataFrame:
-    """One row per (store_id, product_id) with any line: valid_lines, and whether its store mixes currencies."""
-    mixed = sales.groupBy("store_id").agg((F.count_distinct("currency") > 1).alias("is_mixed"))
-    units = sales.groupBy(*UNIT).agg(
-        F.count_if(is_valid_line()).alias("valid_lines"), F.count_if(~is_valid_line()).alias("left_out_lines")
-    )
-    return units.join(F.broadcast(mixed), on="store_id", how="inner")
-
-
-def to_cells(sales: DataFrame, *, days: int) -> DataFrame:
-    """One row per (store_id, product_id, period) with a valid line.
+def to_cells(lines: DataFrame, *, days: int, time_zone: str = "UTC") -> DataFrame:
+    """One row per (store_id, product_id, period) with a valid line; `lines` have is_valid (lines.py).
 
     price, list_price, unit_cost and the shares are means weighted by units; shop currency per unit.
     """
-    period = period_of(F.to_date("sold_at"), days=days)
-    lines = sales.where(is_valid_line()).withColumn("period", period)
+    day = F.to_date(F.from_utc_timestamp("sold_at", time_zone))
+    valid = lines.where("is_valid").withColumn("period", period_of(day, days=days))
 
     def mean(name: str) -> Column:
         known = F.when(F.col(name).isNotNull(), F.col("quantity"))
         return (F.sum(F.col(name) * F.col("quantity")) / F.sum(known)).alias(name)
 
-    return lines.groupBy(*CELL).agg(
+    return valid.groupBy(*CELL).agg(
         F.sum("quantity").alias("units"),
         mean("unit_price").alias("price"),
         mean("list_price"),
@@ -76,34 +65,51 @@ def to_stockouts(inventory: DataFrame, *, days: int) -> DataFrame:
 
 
 def to_listed(cells: DataFrame, planned: DataFrame | None) -> DataFrame:
-    """The cells, and those between a unit's first and last sale without one: planned where plans are known, else all.
+    """The cells, and every period between a unit's first and last sale without one: nothing was sold then.
 
-    Same columns as the cells, with units 0 where nothing was sold, and the planned columns.
+    Plans add what they know of a period and never decide whether it counts: where they hold promotions only, the
+    periods outside of them are listed as well. Left out are periods in which a store that sells much sold nothing at
+    all: it was closed, or its data are missing. Same columns as the cells, with units 0 where nothing was sold, the
+    planned columns, and is_planned.
     """
     span = cells.groupBy(*UNIT).agg(F.min("period").alias("first"), F.max("period").alias("last"))
+    whole = span.select(*UNIT, F.explode(F.sequence("first", "last")).alias("period"))
+    listed = whole.join(cells, on=list(CELL), how="left")
     if planned is None:
-        whole = span.select(*UNIT, F.explode(F.sequence("first", "last")).alias("period"))
-        for name in ("planned_price", *[f"planned_{share}" for share in SHARES]):
-            whole = whole.withColumn(name, F.lit(None).cast("double"))
+        nothing = {name: F.lit(None).cast("double") for name in PLANNED}
+        listed = listed.withColumns({**nothing, "is_planned": F.lit(False)})
     else:
-        is_inside = F.col("period").between(F.col("first"), F.col("last"))
-        whole = planned.join(span, on=list(UNIT), how="inner").where(is_inside).drop("first", "last")
-    listed = whole.join(cells, on=list(CELL), how="full")
-    return listed.withColumn("units", F.coalesce("units", F.lit(0.0))).withColumn("is_sold", F.col("units") > 0)
+        listed = listed.join(planned.withColumn("is_planned", F.lit(True)), on=list(CELL), how="left")
+        listed = listed.withColumn("is_planned", F.coalesce("is_planned", F.lit(False)))
+    listed = listed.withColumn("units", F.coalesce("units", F.lit(0.0))).withColumn("is_sold", F.col("units") > 0)
+    return listed.transform(_without_closed_periods)
+
+
+def _without_closed_periods(listed: DataFrame) -> DataFrame:
+    sold = F.count_if("is_sold").over(W.partitionBy("store_id", "period"))
+    counted = listed.withColumn("_sold", sold)
+    counted = counted.withColumn(
+        "_typical", F.avg(F.when(F.col("_sold") > 0, F.col("_sold"))).over(W.partitionBy("store_id"))
+    )
+    return counted.where((F.col("_sold") > 0) | (F.col("_typical") < _MUCH)).drop("_sold", "_typical")
 
 
 def with_shares(listed: DataFrame) -> DataFrame:
-    """The shares as sold, else as planned, else as in the other stores that period, else 0. Same grain."""
+    """The shares as sold, else as planned, else as in the other stores that period, else 0. Same grain.
+
+    Also listed_<share>, which no own sale has a part in: as planned, else as in the other stores, else 0. A deal that
+    is known only where something was sold would explain every sale by itself.
+    """
     everywhere = W.partitionBy("product_id", "period")
-    return listed.withColumns(
-        {
-            name: F.coalesce(
-                F.col(name), F.col(f"planned_{name}"), F.avg(F.coalesce(name, f"planned_{name}")).over(everywhere),
-                F.lit(0.0),
-            )
-            for name in SHARES
-        }
-    ).drop(*[f"planned_{name}" for name in SHARES])  # fmt: skip
+    found = {}
+    for name in SHARES:
+        known = F.coalesce(name, f"planned_{name}")
+        total, count = F.sum(known).over(everywhere), F.count(known).over(everywhere)
+        own, is_own = F.coalesce(known, F.lit(0.0)), known.isNotNull().cast("int")
+        others = F.when(count > is_own, (total - own) / (count - is_own))
+        found[f"listed_{name}"] = F.coalesce(F.col(f"planned_{name}"), others, F.lit(0.0))
+        found[name] = F.coalesce(known, F.avg(known).over(everywhere), F.lit(0.0))
+    return listed.withColumns(found).drop(*[f"planned_{name}" for name in SHARES])
 
 
 def with_chain_price(listed: DataFrame) -> DataFrame:
@@ -157,17 +163,19 @@ def to_sparsity(listed: DataFrame, *, units: float, zero_share: float) -> DataFr
 def with_price_columns(rows: DataFrame, *, base_periods: int) -> DataFrame:
     """Adds what regressions see: y, price, base_price, discount, cost, other_markets, rival_price. Same grain.
 
-    price is the log of the own price, or in sparse categories of the planned price, else the chain's. y is the log of
-    units, or in sparse categories units over the unit's mean. Rows without a price are left out.
+    price is the log of the own price, or in sparse categories of the planned price, else the chain's, else the own
+    one, carried on from period to period. y is the log of units, or in sparse categories units over the unit's mean.
+    Rows of other categories without a sale are left out.
     """
     unit = W.partitionBy(*UNIT)
-    chain = F.col("chain_price") + F.avg(F.ln("price")).over(unit)
-    listed = F.coalesce(F.ln("planned_price"), chain)
-    price = F.when(F.col("is_sparse"), listed).otherwise(F.ln("price"))
-    kept = rows.withColumn("price_paid", F.col("price")).withColumn("price", price)
+    price = F.when(F.col("is_sparse"), _listed_price()).otherwise(F.ln("price"))
+    shares = {n: F.when(F.col("is_sparse"), F.col(f"listed_{n}")).otherwise(F.col(n)) for n in SHARES}
+    kept = rows.withColumns({**shares, "price_paid": F.col("price"), "price": price})
+    kept = kept.drop(*[f"listed_{n}" for n in SHARES])
     kept = kept.where(F.col("price").isNotNull() & (F.col("is_sparse") | F.col("is_sold")))
     before = unit.orderBy("period").rangeBetween(-base_periods, 0)
-    base = F.greatest(F.coalesce(F.ln("list_price"), F.max("price").over(before)), F.col("price"))
+    list_price = _carried(F.when(F.col("list_price") > 0, F.ln("list_price")), *UNIT)
+    base = F.greatest(F.coalesce(list_price, F.max("price").over(before)), F.col("price"))
     relative = F.coalesce(F.try_divide("units", F.avg("units").over(unit)), F.lit(0.0))
     y = F.when(F.col("is_sparse"), relative).otherwise(F.ln("units"))
     cost = F.when(F.col("unit_cost") > 0, F.ln("unit_cost"))
@@ -177,6 +185,26 @@ def with_price_columns(rows: DataFrame, *, base_periods: int) -> DataFrame:
     )
     kept = kept.withColumn("discount", F.col("price") - F.col("base_price"))
     return kept.transform(_with_other_prices).drop("_relative")
+
+
+def _listed_price() -> Column:
+    """The log price of a period, sold or not: planned, else the chain's, else the own one of the nearest periods.
+
+    What is carried on comes from periods of the same kind, in a plan or in none: where plans hold promotions only, a
+    period outside of them has the regular price, and a promotion that sold nothing a promotion's.
+    """
+    own = F.ln("price")
+    chain = F.col("chain_price") + F.avg(own).over(W.partitionBy(*UNIT))
+    planned = F.when(F.col("planned_price") > 0, F.ln("planned_price"))
+    return F.coalesce(planned, chain, _carried(own, *UNIT, "is_planned"), _carried(own, *UNIT))
+
+
+def _carried(value: Column, *keys: str) -> Column:
+    """The last known value up to this period, else the first one after it."""
+    window = W.partitionBy(*keys).orderBy("period")
+    so_far = window.rowsBetween(W.unboundedPreceding, W.currentRow)
+    ahead = window.rowsBetween(W.currentRow, W.unboundedFollowing)
+    return F.coalesce(F.last(value, ignorenulls=True).over(so_far), F.first(value, ignorenulls=True).over(ahead))
 
 
 def _with_other_prices(rows: DataFrame) -> DataFrame:

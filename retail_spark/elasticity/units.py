@@ -13,7 +13,8 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.elasticity.frames import fitted_to, names_of
+from retail_spark.elasticity.estimate_table import reason_of
+from retail_spark.elasticity.frames import fitted_to, names_of, repeated
 from retail_spark.elasticity.least_squares import PRICE, Array, solve_small
 from retail_spark.elasticity.moments import stacked
 from retail_spark.elasticity.pooled import CONTROL
@@ -23,7 +24,7 @@ from retail_spark.elasticity.transforms import SHARES, UNIT
 
 SHRUNK_SCHEMA = (
     "level string, category string, store_id string, product_id string, elasticity double, std_error double, "
-    "raw_elasticity double, raw_std_error double, shrink_weight double, left double, slopes array<double>"
+    "raw_elasticity double, raw_std_error double, shrink_weight double, left double, slopes array<double>, error string"
 )
 _SHRUNK = names_of(SHRUNK_SCHEMA)
 
@@ -51,7 +52,10 @@ def to_shrunk(units: DataFrame, products: DataFrame, *, size: int, settings: Job
     """Units, products and categories with their posterior; price first among `slopes`."""
 
     def finish(units: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
-        return shrunk_rows(units, products, size=size, rounds=settings.em_rounds)
+        try:
+            return shrunk_rows(units, products, size=size, rounds=settings.em_rounds)
+        except Exception as error:
+            return untold_rows(units, products, size=size, reason=reason_of(error))
 
     # both come out of the same rows: with columns of its own, Spark can tell one side from the other
     apart = products.select(*[F.col(name).alias(name) for name in products.columns])
@@ -63,6 +67,9 @@ def shrunk_rows(units: pd.DataFrame, products: pd.DataFrame, *, size: int, round
     units, products = units.sort_values(list(UNIT)), products.sort_values("product_id")
     if units.empty:
         return pd.DataFrame(columns=_SHRUNK)
+    reasons = [text for text in products["error"] if isinstance(text, str) and text] if "error" in products else []
+    if reasons:
+        return untold_rows(units, products, size=size, reason=reasons[0])
     place = pd.Index(products["product_id"]).get_indexer(pd.Index(units["product_id"])).astype(np.int64)
     squares = stacked(units["squares"]).reshape(-1, size, size)
     heard = stacked(units["products"])
@@ -80,6 +87,17 @@ def shrunk_rows(units: pd.DataFrame, products: pd.DataFrame, *, size: int, round
     )  # fmt: skip
     whole = pd.concat([own, *_upper(found, products, means, precisions)]).assign(category=category)
     return fitted_to(whole, SHRUNK_SCHEMA)
+
+
+def untold_rows(units: pd.DataFrame, products: pd.DataFrame, *, size: int, reason: str) -> pd.DataFrame:
+    """A category that raised: its units, products and itself without a number, and why. Its slopes are 0."""
+    some = [
+        units[["category", *UNIT]].assign(level="unit"),
+        products[["category", "product_id"]].assign(level="product"),
+        units[["category"]].head(1).assign(level="category"),
+    ]
+    whole = pd.concat(some, ignore_index=True).assign(error=reason, left=1.0)
+    return fitted_to(whole.assign(slopes=repeated(np.zeros(size), len(whole))), SHRUNK_SCHEMA)
 
 
 def _upper(found: Shrunk, products: pd.DataFrame, means: Array, precisions: Array) -> list[pd.DataFrame]:

@@ -67,6 +67,7 @@ def shop() -> tuple[list[Row], list[Row], list[Row]]:
         for c in ELASTICITY
         for n in range(6)
     ]  # fmt: skip
+    products.append({"product_id": "not_identified", "category": "solo"})
     return sales, planned, products
 
 
@@ -90,9 +91,26 @@ def troublesome() -> Iterator[Row]:
         promoted = float(week % 3 == 0)
         yield {"store_id": "s0", "product_id": "collinear", "on_promotion": promoted,
                **line(day, units, 1.6 if promoted else 2.0)}  # fmt: skip
+        yield {"store_id": "s0", "product_id": "not_identified", **line(day, units, float(rng.uniform(2, 3)))}
         yield {"store_id": "mixed", "product_id": "mixed_currency",
                **line(day, units, float(rng.uniform(2, 3)), ("EUR", "USD")[week % 2])}  # fmt: skip
     yield {"store_id": "s0", "product_id": "too_few_weeks", **line(START, 5.0, 2.0)}
     yield {"store_id": "s0", "product_id": "no_valid_sales", **line(START, 0.0, 2.0)}
     yield {"store_id": "s0", "product_id": "no_valid_sales", **line(START, 5.0, 0.0)}
     yield {"store_id": "s0", "product_id": "no_valid_sales", **line(START, -5.0, 2.0)}
+    yield {"store_id": "s0", "product_id": "dense1", **line(START, 1.0, 300.0)}  # a typo
+    yield {"store_id": "s0", "product_id": "dense2", **line(START, 1.0, 3.0, "USD")}
+
+
+def one_shop() -> tuple[list[Row], list[Row]]:
+    """Sales and products of a shop of one store: three products, one or two units a week for 100 weeks."""
+    rng = np.random.default_rng(6)
+    sales: list[Row] = []
+    for product in "abc":
+        for week in range(100):
+            price = round(3 * float(np.exp(rng.normal(0, 0.2))), 2)
+            units = 1.0 + float(rng.uniform() < 0.5 * (price / 3) ** -2)
+            sales.append(
+                {"store_id": "web", "product_id": product, **line(START + timedelta(days=7 * week), units, price)}
+            )
+    return sales, [{"product_id": product, "category": "all sorts"} for product in "abc"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -19,6 +20,7 @@ from retail_spark.elasticity.contracts import (
     MARKDOWN_PLANS,
     PRICE_RECOMMENDATIONS,
     UNIDENTIFIED,
+    WORDS,
 )
 from retail_spark.elasticity.job import JOB
 from retail_spark.elasticity.settings import JobSettings
@@ -29,7 +31,7 @@ from retail_spark.lifecycle import run_job
 from retail_spark.progress import Progress
 from retail_spark.run import Result
 from retail_spark.settings import LakeSettings, Settings
-from tests.integration.elasticity.made_up import ELASTICITY, LAST, shaped, shop, troublesome
+from tests.integration.elasticity.made_up import ELASTICITY, LAST, one_shop, shaped, shop, troublesome
 
 SMALL: dict[str, Any] = {"ml_trees": 10, "ml_folds": 2, "season_harmonics": 0, "holdout_periods": 8}
 TABLES = (ELASTICITIES, ELASTICITY_ESTIMATES, CROSS_ELASTICITIES, PRICE_RECOMMENDATIONS, MARKDOWN_PLANS)
@@ -97,6 +99,35 @@ def test_what_cannot_be_told_is_a_status_and_nothing_is_lost(done: Done) -> None
     assert len(units) == 12 * 4 + len(UNIDENTIFIED)
     assert (units.loc[units["status"] == "ok", "ci_low"] <= units.loc[units["status"] == "ok", "elasticity"]).all()
     assert units["shrink_weight"].dropna().between(0, 1).all()
+    is_ok = units["status"] == "ok"
+    assert units.loc[is_ok, "error"].isna().all()
+    assert units.loc[~is_ok, "error"].to_dict() == {status: WORDS[status] for status in UNIDENTIFIED}
+
+
+@pytest.mark.slow
+def test_a_typo_and_a_foreign_line_are_counted_and_block_nothing(done: Done) -> None:
+    units = done.tables["elasticities"].set_index(["store_id", "product_id"])
+    for product, counted in (("dense1", "outlier_lines"), ("dense2", "foreign_lines")):
+        assert units.loc[("s0", product), counted] == 1
+        assert units.loc[("s0", product), "status"] == "ok"
+        assert units[counted].sum() == 1
+    assert done.result.metrics["price_outlier_lines"] == done.result.metrics["foreign_currency_lines"] == 1
+
+
+@pytest.mark.slow
+def test_a_category_of_one_product_is_not_identified_and_warned_of(done: Done) -> None:
+    category = done.price("category", "ols").loc["solo"]
+    assert (category["status"], category["price_left"]) == ("not_identified", pytest.approx(0, abs=1e-6))
+    assert "holds one product" in category["warning"]
+    assert done.price("product", "shrunk").loc["not_identified", "status"] == "not_identified"
+    assert pd.isna(done.price("category", "ols").loc["dense", "warning"])
+
+
+@pytest.mark.slow
+def test_the_rows_of_a_product_are_those_of_its_stores(done: Done) -> None:
+    rows = done.tables["elasticities"].groupby("product_id")["n_obs"].sum()
+    products = done.price("product", "shrunk")["n_obs"]
+    assert products.to_dict() == rows.reindex(products.index).to_dict()
 
 
 @pytest.mark.slow
@@ -160,6 +191,26 @@ def test_the_registered_model_answers_a_price(done: Done) -> None:
     assert answer["units"].to_numpy() == pytest.approx(100 * 1.1 ** ELASTICITY["dense"], rel=0.05)
     assert (answer["units_low"] < answer["units"]).all()
     assert (answer["units"] < answer["units_high"]).all()
+
+
+@pytest.mark.slow
+def test_one_store_with_few_units_is_told_with_honest_errors(spark: SparkSession, tmp_path: Path) -> None:
+    """No other store tells a week's price: before, no row had one, and the run ended in a TypeError."""
+    lake = Lake.open(spark, LakeSettings(root=str(tmp_path)))
+    sales, products = one_shop()
+    given = ((SALES, [{**row, "sale_id": str(n)} for n, row in enumerate(sales)]), (PRODUCTS, products))
+    for contract, rows in given:
+        carry_out(lake, replace_slice(contract, shaped(spark, contract, rows), source="made_up"), run_id="input")
+    assert run(lake).status in ("done", "gate_refused")
+    units = lake.read(ELASTICITIES.table).toPandas()
+    assert units["n_obs"].tolist() == [100] * 3
+    assert units["status"].tolist() == ["ok"] * 3
+    assert (units["std_error"] > 0.05).all()
+    pooled = lake.read(ELASTICITY_ESTIMATES.table).toPandas()
+    pooled = pooled[(pooled["level"] == "category") & (pooled["term"] == "price")].set_index("estimator")
+    assert pooled.loc["poisson", "std_error"] > 0.05
+    assert pooled.loc["poisson", "ci_low"] < -0.5 < pooled.loc["poisson", "ci_high"]
+    assert pooled["std_error_store"].isna().all()
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_spark.elasticity.cross import cross_rows, false_discovery_rates, normal_means
+from retail_spark.elasticity.cross import cross_rows, failed_pairs, false_discovery_rates, normal_means
 from retail_spark.elasticity.doubleml import double_ml_rows
 from retail_spark.elasticity.settings import JobSettings
 
@@ -33,6 +33,14 @@ def test_the_one_rival_is_found_and_the_others_are_not() -> None:
     assert pair.index[pair["is_significant"]].tolist() == [("a", "b")]
     rest = pair.drop(("a", "b"))
     assert (rest["elasticity"].abs() <= rest["raw_elasticity"].abs() + pair["elasticity"].abs().mean()).all()
+
+
+def test_a_category_that_raises_has_its_pairs_with_the_reason() -> None:
+    found = failed_pairs(shelf(), "ValueError: no luck")
+    assert len(found) == 12
+    assert set(found["status"]) == {"failed"}
+    assert set(found["error"]) == {"ValueError: no luck"}
+    assert list(found.columns) == list(cross_rows(shelf(), controls=["control"], false_discovery=0.1).columns)
 
 
 def test_false_discovery_rates_by_hand() -> None:

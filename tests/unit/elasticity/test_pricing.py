@@ -6,11 +6,14 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_spark.elasticity.markdown import Ending, plan
+from retail_spark.elasticity.model import DemandModel
+from retail_spark.elasticity.prices import _advised
 from retail_spark.elasticity.pricing import Item, PriceRules, grid_of, recommend
 
 NORMALS = np.random.default_rng(0).standard_normal(300)
@@ -115,3 +118,47 @@ def test_the_first_price_is_worth_most_of_all_first_prices() -> None:
 
 
 ENDING_SCARCE = replace(ENDING, stock=8.0)
+
+
+def row_of(**known: object) -> dict[str, object]:
+    """An item as `to_items` hands it over."""
+    return {
+        "store_id": "s", "product_id": "p", "current_price": 2.49, "unit_cost": 1.5, "units": 20.0, "elasticity": -2.5,
+        "std_error": 0.2, "ci_high": -2.1, "status": "ok", "error": None, "lowest": 1.79, "highest": 3.49,
+        "ladder_low": None, "ladder_high": None, "stock": None, **known,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("known", "reason"),
+    [
+        ({"elasticity": 2.9, "ci_high": 3.3}, "not below zero"),
+        ({"elasticity": 0.0, "ci_high": 4400.0, "std_error": 2238.0}, "not below zero"),
+        ({"std_error": math.inf}, "not finite"),
+        ({"std_error": math.nan}, "not finite"),
+        ({"elasticity": None, "std_error": None, "status": "not_identified", "error": "why"}, "not_identified: why"),
+    ],
+)
+def test_no_price_is_advised_on_an_elasticity_that_is_not_believed(known: dict[str, object], reason: str) -> None:
+    advice = _advised(row_of(**known), RULES, NORMALS)
+    assert (advice["is_recommended"], advice["recommended_price"]) == (False, 2.49)
+    assert reason in advice["reason"]
+    sound = row_of(elasticity=-1.5, ci_high=-1.1)
+    assert _advised(sound, RULES, NORMALS)["is_recommended"], "the same item with a sound one moves"
+
+
+def test_a_spread_without_bounds_gives_no_infinite_change() -> None:
+    wild = replace(ITEM, elasticity=-400.0, std_error=4000.0, ci_high=-1.5, lowest=0.01)
+    advice = recommend(wild, replace(RULES, max_change=None), NORMALS)
+    assert advice.units_change is None or math.isfinite(advice.units_change)
+
+
+def test_the_served_model_gives_no_infinite_units() -> None:
+    known = pd.DataFrame({"level": ["all"], "member": ["*"], "elasticity": [-2.0], "std_error": [0.1]})
+    prices = [0.0, -1.0, math.inf, math.nan, 1e-300, 1.1]
+    asked = pd.DataFrame({
+        "product_id": None, "category": None, "price": prices, "reference_price": 1.0, "reference_units": 100.0,
+    })  # fmt: skip
+    units = DemandModel(known).answer(asked)[["units", "units_low", "units_high"]].to_numpy()
+    assert np.isnan(units[:5]).all()
+    assert units[5, 0] == pytest.approx(100 * 1.1**-2.0)
