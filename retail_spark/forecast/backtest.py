@@ -15,11 +15,17 @@ from retail_spark.forecast.model import LOCAL
 from retail_spark.forecast.panel import Array, Panel, trailing_mean
 from retail_spark.forecast.recipe import GLOBAL, MEDIAN, SEARCHED, WEIGHTED, Recipe
 from retail_spark.forecast.searched import searched
+from retail_spark.forecast.unknown import SOLD
 from retail_spark.forecast.yearly import svd_seasonal
 
 LOG = "_log"
-CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "new", "dead")
+NEW = "new"
+AGES = (0, 1, 2, 4, 8, 16, 32)
+"""Known periods from which new series are told apart."""
+CLASSES = ("smooth", "erratic", "intermittent", "lumpy", NEW, "dead")
 _INTERVAL, _VARIATION = 1.32, 0.49  # Syntetos, Boylan and Croston 2005
+_CHANGES = 8  # known changes from which they alone tell the scale of a series
+_GROWTH = 2.0  # times the most that a series ever sold: nothing more is said by a model that carries a trend on
 _WEIGHT_POWER = 4.0  # how sharply a weighted ensemble prefers what erred less
 
 
@@ -34,6 +40,7 @@ class Tried:
     scale: Array
     """(cuts, N): root mean square of the change from one period to the next, as known at the cut."""
     classes: npt.NDArray[np.str_]
+    """(cuts, N): the demand class as known at the cut; of a new series with its age, such as new_2."""
     instead: Array
     """(cuts, N): the mean of what is known, of the peers where nothing is: the fallback."""
 
@@ -62,9 +69,11 @@ def try_all(
     values[~np.isfinite(values)] = np.nan
     actual = np.stack([panel.y[:, c + recipe.gap : c + recipe.reach] for c in cuts[:-1]]) if len(cuts) > 1 else None
     truth = np.empty((0, panel.size, recipe.horizon)) if actual is None else actual
-    scale = _scale(panel.y, cuts=cuts)
+    instead = _instead(panel, cuts)
+    scale = _scale(panel.y, instead, cuts=cuts)
     values = np.concatenate([values, *_ensembles(values, truth, scale, names=recipe.ensembles)], axis=1)
-    return Tried(recipe.candidates, values, truth, scale, demand_classes(panel, recipe=recipe), _instead(panel, cuts))
+    classes = np.stack([demand_classes(panel, recipe=recipe, cut=c) for c in cuts])
+    return Tried(recipe.candidates, values, truth, scale, classes, instead)
 
 
 def _all_local(panel: Panel, *, cuts: Sequence[int], recipe: Recipe, kept: Array | None) -> Array:
@@ -92,15 +101,30 @@ def _local(name: str, panel: Panel, *, cuts: Sequence[int], recipe: Recipe) -> A
         found = searched(base, y, cuts=cuts, reach=recipe.reach, season=recipe.year)
     else:
         found = LOCAL[base](y, cuts=cuts, reach=recipe.reach, season=recipe.year)
-    return np.expm1(np.minimum(found, 30.0)) if name.endswith(LOG) else found
+    if name.endswith(LOG) or base in SEARCHED:
+        found = np.minimum(found, _highest(panel.y, cuts=cuts, is_log=name.endswith(LOG)))
+    return np.expm1(found) if name.endswith(LOG) else found
 
 
-def _scale(y: Array, *, cuts: Sequence[int]) -> Array:
+def _highest(y: Array, *, cuts: Sequence[int], is_log: bool) -> Array:
+    """(cuts, N, 1): what a model that carries a trend on may say at most: on logarithms it grows without end."""
+    most = np.maximum.accumulate(np.nan_to_num(y), axis=1)[:, [c - 1 for c in cuts]].T
+    limit = _GROWTH * np.maximum(most, 1.0)[:, :, None]
+    return np.log1p(limit) if is_log else limit
+
+
+def _scale(y: Array, instead: Array, *, cuts: Sequence[int]) -> Array:
+    """(cuts, N): the root mean square of the known changes; while these are few, half the level or its root as well."""
+    ends = [c - 1 for c in cuts]
     change = np.diff(y, axis=1, prepend=np.nan)
-    roots = np.sqrt(trailing_mean(change**2, length=y.shape[1]))
-    level = trailing_mean(np.abs(y), length=y.shape[1])
-    scale = np.maximum(np.nan_to_num(roots), 0.1 * np.nan_to_num(level))
-    return np.where(scale > 0, scale, 1.0)[:, [c - 1 for c in cuts]].T
+    square = np.nan_to_num(trailing_mean(change**2, length=y.shape[1])[:, ends].T)
+    level = trailing_mean(np.abs(y), length=y.shape[1])[:, ends].T
+    level = np.where(np.isnan(level), instead, level)
+    count = np.cumsum(~np.isnan(change), axis=1)[:, ends].T
+    few = np.maximum(_CHANGES - count, 0)
+    square = (count * square + few * np.maximum((level / 2) ** 2, level)) / (count + few)
+    scale = np.maximum(np.sqrt(square), 0.1 * level)
+    return np.where(scale > 0, scale, 1.0)
 
 
 def _ensembles(values: Array, actual: Array, scale: Array, *, names: Sequence[str]) -> list[Array]:
@@ -141,13 +165,13 @@ def _instead(panel: Panel, cuts: Sequence[int]) -> Array:
     return np.nan_to_num(np.where(np.isnan(own), peers, own))[:, [c - 1 for c in cuts]].T
 
 
-def demand_classes(panel: Panel, *, recipe: Recipe) -> npt.NDArray[np.str_]:
+def demand_classes(panel: Panel, *, recipe: Recipe, cut: int | None = None) -> npt.NDArray[np.str_]:
     """By interval between sales and variation of their size (Syntetos, Boylan and Croston 2005); or new, or dead.
 
-    Dead: its store or product is closed, or nothing was sold in the last `dead_periods`. New: fewer than
-    `new_periods` are known.
+    As known when `cut` periods were. Dead: its store or product is closed, or nothing was sold in the last
+    `dead_periods`. New: fewer than `new_periods` are known; the name tells how many, at least (AGES).
     """
-    y = panel.y
+    y = panel.y[:, :cut]
     known, is_sale = (~np.isnan(y)).sum(axis=1), np.nan_to_num(y) > 0
     sales = is_sale.sum(axis=1)
     interval = known / np.maximum(sales, 1)
@@ -160,11 +184,29 @@ def demand_classes(panel: Panel, *, recipe: Recipe) -> npt.NDArray[np.str_]:
         [frequent & steady, frequent, steady], ["smooth", "erratic", "intermittent"], default="lumpy"
     )  # fmt: skip
     recent = y[:, -recipe.dead_periods :]
-    is_dead = panel.is_closed | (
+    is_dead = _closed(panel, recipe=recipe, cut=y.shape[1]) | (
         (known > recipe.dead_periods) & ~is_sale[:, -recipe.dead_periods :].any(axis=1) & ~np.isnan(recent).all(axis=1)
     )
-    found = np.where(known < recipe.new_periods, "new", found)
+    young = np.array([f"{NEW}_{age}" for age in AGES])[np.searchsorted(AGES, known, side="right") - 1]
+    found = np.where(known < recipe.new_periods, young, found)
     return np.where(is_dead, "dead", found)
 
 
-__all__ = ["CLASSES", "GLOBAL", "LOG", "Tried", "demand_classes", "try_all"]
+def _closed(panel: Panel, *, recipe: Recipe, cut: int) -> npt.NDArray[np.bool_]:
+    """(N,): store or product are closed, as known at the cut: what closes later is open until then."""
+    if cut == panel.periods:
+        return panel.is_closed
+    is_open = panel.store_state == SOLD
+    late = slice(max(cut - recipe.closed_periods, 0), cut)
+    is_shut = is_open[:, :cut].any(axis=1) & ~is_open[:, late].any(axis=1)
+    stays_open = is_open[:, -recipe.closed_periods :].any(axis=1)
+    has_left = panel.is_closed & stays_open & ~(panel.y[:, late] > 0).any(axis=1)
+    return np.asarray(is_shut | has_left)
+
+
+def class_of(name: str) -> str:
+    """The demand class without the age of a new series."""
+    return name.split("_")[0]
+
+
+__all__ = ["AGES", "CLASSES", "GLOBAL", "LOG", "NEW", "Tried", "class_of", "demand_classes", "try_all"]

@@ -171,8 +171,7 @@ def _prices(panel: Panel, past: Past, *, target: int, last: int) -> dict[str, Ar
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = _logs(told["price"])
         usual = _mean_of_known(logs[:, recent].T)
-        peer = np.where(panel.known[:, target] <= last, panel.peer_price[:, target], panel.peer_price[:, last])
-        peers = _logs(peer)
+        peers = _logs(panel.peers_ahead(target=target, last=last))
         peers_usual = _mean_of_known(_logs(panel.peer_price[:, start : last + 1][:, recent]).T)
         promoted = told["promotion"][:, recent] + told["deal"][:, recent] > 0
         past_y = np.where(promoted, past.y[:, start : last + 1][:, recent], np.nan)

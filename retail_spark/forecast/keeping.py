@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from retail_spark import __version__
 from retail_spark.forecast.boosting import Booster
 from retail_spark.forecast.features import NAMES
-from retail_spark.forecast.panel import ATTRIBUTES, KEYS
+from retail_spark.forecast.panel import ATTRIBUTES, KEYS, PEERS
 from retail_spark.forecast.settling import KEPT, MARK, Frame
 from retail_spark.forecast.transforms import PARTS
 from retail_spark.local_rows import frame_of_rows
@@ -28,7 +28,9 @@ def with_fingerprint(packed: DataFrame, *, frame: Frame) -> DataFrame:
     """Same grain; adds fingerprint, 32 hexadecimal digits: of all series of the product, the recipe and the time."""
     zipped = F.arrays_zip("period", "quantity", "out")
     units = F.filter(zipped, lambda e: (e.period <= frame.end) & ~(F.isnan(e.quantity) & F.isnan(e.out)))
-    marks = packed.groupBy("product_id").agg(*_halves([F.col("store_id"), F.col("product_id"), F.col("first"), units]))
+    begun = ("store_state", "sold_from", "is_late", "is_stores")
+    about = [F.col(name) for name in ("store_id", "product_id", "first", *begun)]
+    marks = packed.groupBy("product_id").agg(*_halves([*about, units]))
     told = F.lit(json.dumps([__version__, frame.recipe.to_json(), frame.end, frame.periods]))
     mark = F.concat(*[F.lpad(F.hex(F.xxhash64(F.col(name), told)), 16, "0") for name in ("_h0", "_h1")])
     return packed.join(marks.select("product_id", mark.alias(MARK)), on="product_id", how="left")
@@ -38,7 +40,7 @@ def fingerprint_of(packed: DataFrame, *, frame: Frame, seed: int) -> str:
     """The fingerprint of all that the boosters learn from: the past of all series with plans and peers, the seed."""
     zipped = F.arrays_zip("period", *PARTS)
     past = F.filter(zipped, lambda e: e.period <= frame.end)
-    peers = [F.slice(name, 1, frame.periods) for name in ("peer_y", "peer_price")]
+    peers = [F.slice(name, 1, frame.periods) for name in PEERS]
     about = [F.col(name) for name in (*KEYS, *ATTRIBUTES, "first", "is_closed", MARK)]
     row = packed.agg(*_halves([*about, past, *peers])).collect()[0]
     codes = {name: dict(numbers) for name, numbers in frame.codes.items()}

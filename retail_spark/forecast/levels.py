@@ -34,8 +34,14 @@ def to_levels(forecasts: DataFrame, chosen: DataFrame, *, levels: Sequence[str],
     no_error = F.array(*(F.lit(0.0) for _ in SHARES))
     error = F.coalesce("q", no_error)
     columns = {name: F.greatest(F.col("mean") * (1 + error[k]), F.lit(0.0)) for k, name in enumerate(QUANTILES)}
-    rows = joined.withColumns(columns).withColumn("model", F.lit(model))
+    rows = joined.withColumns(columns).transform(_with_mean_inside).withColumn("model", F.lit(model))
     return rows.withColumns({"status": F.lit("ok"), "error": F.lit(None).cast("string")}).drop("q")
+
+
+def _with_mean_inside(rows: DataFrame) -> DataFrame:
+    """Intervals that hold their mean."""
+    ends = {n: F.least(n, "mean") if s < 0.5 else F.greatest(n, "mean") for n, s in QUANTILES.items() if s != 0.5}
+    return rows.withColumns(ends)
 
 
 def fine_sum(name: str) -> Column:

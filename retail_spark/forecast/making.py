@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 
 import pandas as pd
@@ -45,6 +46,7 @@ from retail_spark.forecast.learning import (
 )
 from retail_spark.forecast.panel import ATTRIBUTES
 from retail_spark.forecast.recipe import REFERENCE, Recipe
+from retail_spark.forecast.rhythm import closed_weekdays
 from retail_spark.forecast.settings import JobSettings
 from retail_spark.forecast.settling import KEPT, Frame, Pools, accuracy_rows, forecast_rows, measured_rows
 from retail_spark.forecast.transforms import period_of, to_out, to_packed, to_periods, to_planned, to_sold
@@ -99,7 +101,7 @@ class Made:
     def sample(self, size: int) -> pd.DataFrame:
         """At most `size` series, picked by their hash."""
         order = (F.xxhash64("store_id", "product_id"), "store_id", "product_id")
-        return self.chosen.where("status = 'ok'").orderBy(*order).limit(size).toPandas()  # bounded
+        return self.chosen.where("status <> 'failed'").orderBy(*order).limit(size).toPandas()  # bounded
 
     def forecasts(self) -> DataFrame:
         """One row per series and period ahead, with ATTRIBUTES."""
@@ -120,10 +122,10 @@ class Made:
         return rows.withColumns({name: F.when(~F.isnan(name), F.col(name)) for name in numbers})
 
 
-def make(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> Made:
-    """Carries the recipe out. Raises InputError when nothing was sold by then."""
+def make(run: Run, settings: JobSettings, recipe: Recipe, *, days: Sequence[date], name: str) -> Made:
+    """Carries the recipe out; `days` are those with sales. Raises InputError when nothing was sold by then."""
     with run.progress.step("series"):
-        packed, frame = prepare(run, settings, recipe, name=name)
+        packed, frame = prepare(run, settings, recipe, days=days, name=name)
     boosters: Sequence[Booster] = ()
     mark = ""
     with run.progress.step("boosters"):
@@ -157,10 +159,19 @@ def baseline_of(recipe: Recipe) -> Recipe:
     return replace(recipe, models=(REFERENCE,), ensembles=(), global_model=False)
 
 
-def prepare(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> tuple[DataFrame, Frame]:
+def days_of(run: Run, settings: JobSettings) -> list[date]:
+    """The days on which anything was sold by as_of, in order."""
+    day = F.to_date(F.from_utc_timestamp("sold_at", settings.time_zone)).alias("day")
+    rows = run.read(SALES).where("quantity > 0").select(day).distinct().orderBy("day").collect()  # dates
+    return [row["day"] for row in rows]
+
+
+def prepare(
+    run: Run, settings: JobSettings, recipe: Recipe, *, days: Sequence[date], name: str
+) -> tuple[DataFrame, Frame]:
     """The packed series as known by as_of, staged, and the frame over them."""
     clock = recipe.clock
-    end = clock.last_complete(run.as_of)
+    end = clock.last_complete(run.as_of, closed=closed_weekdays(days) if clock.row_days == 1 else frozenset())
     sold = to_sold(run.read(SALES), clock=clock, returns=settings.returns, renamed=settings.renamed)
     further = []
     if run.has(PLANNED_PRICES):

@@ -15,6 +15,7 @@ import pandas as pd
 from retail_spark.forecast.boosting import Booster
 from retail_spark.forecast.choosing import Prior
 from retail_spark.forecast.features import NAMES
+from retail_spark.forecast.panel import PEERS
 from retail_spark.forecast.recipe import Recipe
 from retail_spark.forecast.settling import Frame, Pools, chosen_rows, forecast_rows, tried_rows
 from retail_spark.registry.gates import Gate
@@ -91,7 +92,7 @@ def _packed(history: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, int, i
              "planned_deal", "known")  # fmt: skip
     packed = packed.assign(
         category="*", region="*", first=[min(p) for p in packed["period"]], is_closed=False,
-        **dict.fromkeys(names, blank), peer_price=[[np.nan] * width] * len(packed),
+        **dict.fromkeys(names, blank), **dict.fromkeys(PEERS[1:], [[np.nan] * width] * len(packed)),
     )  # fmt: skip
     grid = rows.pivot_table(index="period", values="quantity", aggfunc="mean").reindex(
         range(end - periods + 1, end + 1)

@@ -54,15 +54,18 @@ class Clock:
         middle = [self.first_day(int(p)) + timedelta(days=self.days // 2) for p in periods]
         return np.array([(d - date(d.year, 1, 1)).days / 365.25 for d in middle])
 
-    def last_complete(self, as_of: date) -> int:
+    def last_complete(self, as_of: date, *, closed: frozenset[int] = frozenset()) -> int:
         """The last period that lies whole before the end of as_of, which is an end of day in UTC.
 
-        West of Greenwich the local day as_of is still running then, so it does not count.
+        West of Greenwich the local day as_of is still running then, so it does not count. A week need not wait for
+        its last days where these are `closed` (weekdays, Monday is 0).
         """
         midnight = datetime.combine(as_of + timedelta(days=1), time(), tzinfo=UTC)
         last = midnight.astimezone(ZoneInfo(self.time_zone)).date() - timedelta(days=1)
         period = self.period_of(last)
         ends = self.first_day(period) + timedelta(days=self.days - self.row_days)
+        while ends.weekday() in closed and ends > self.first_day(period):
+            ends -= timedelta(days=1)
         return period if ends <= last else period - 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from retail_spark.forecast.periods import Clock
@@ -60,6 +60,9 @@ class Recipe:
     min_child_weight: float
     reg_lambda: float
     num_workers: int
+    closed_periods: int = 4
+    outlier_factor: float = 0.0
+    """What is not in an older recipe has the value that held for it."""
 
     @property
     def clock(self) -> Clock:
@@ -105,7 +108,8 @@ class Recipe:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Recipe:
         """The recipe of a registered model. Raises ValueError for one that this version does not understand."""
-        if set(values) != set(cls.names()):
+        needed = {f.name for f in fields(cls) if f.default is MISSING}
+        if not needed <= set(values) <= set(cls.names()):
             raise ValueError(f"recipe keys differ: {sorted(set(values) ^ set(cls.names()))}")
         given: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
         return cls(**given)

@@ -66,6 +66,12 @@ class JobSettings(Section):
     )
     new_periods: int = setting(8, "known periods below which a series is new", unit="periods", ge=1)
     dead_periods: int = setting(26, "periods without a sale after which a series is dead", unit="periods", ge=1)
+    outlier_factor: float = setting(
+        50.0,
+        "a quantity this often the upper quartile of a series' sales, and far outside their spread, is a mistake: "
+        "set aside, and named in the status; 0: none is",
+        ge=0,
+    )
     closed_periods: int = setting(4, "periods without any sale after which a store is closed", unit="periods", ge=1)
     growth_share: float = setting(0.5, "svd_seasonal: power of a year's growth that is carried on", ge=0, le=1)
     svd_ranks: tuple[int, ...] = setting(

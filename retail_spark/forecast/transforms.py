@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 
+import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.forecast.panel import KEYS, PAID, PLANNED
+from retail_spark.forecast.panel import KEYS, PAID, PEERS, PLANNED
 from retail_spark.forecast.periods import Clock
+from retail_spark.forecast.unknown import store_rows
 
 PARTS = ("quantity", "out", *PAID, *PLANNED, "known")
 _ANY = "*"
@@ -41,9 +43,10 @@ def to_sold(sales: DataFrame, *, clock: Clock, returns: str, renamed: Mapping[st
     is_sale = F.col("quantity") > 0
     units = F.greatest(F.col("quantity"), F.lit(0.0)) if returns == "ignore" else F.col("quantity")
     rows = sales.transform(with_renamed, renamed=renamed).select(
-        *KEYS, period_of(day, clock=clock).alias("period"), units.alias("units"),
+        *KEYS, day.alias("day"), period_of(day, clock=clock).alias("period"), units.alias("units"),
         F.when(is_sale, F.col("quantity")).alias("sold"), *(c for c in ("unit_price", *_SHARES)),
     )  # fmt: skip
+    first_day = F.date_add(F.lit(date(1970, 1, 1)), F.col("period") * F.lit(clock.days) + F.lit(clock.offset))
     mean = {
         name: F.try_divide(
             exact_sum(F.col("sold") * F.col(column)), exact_sum(F.when(F.col(column).isNotNull(), F.col("sold")))
@@ -53,9 +56,12 @@ def to_sold(sales: DataFrame, *, clock: Clock, returns: str, renamed: Mapping[st
     return rows.groupBy(*KEYS, "period").agg(
         F.greatest(exact_sum(F.col("units")), F.lit(0.0)).alias("quantity"),
         *(m.alias(name) for name, m in mean.items()),
+        F.min(F.when(F.col("sold").isNotNull(), F.datediff("day", first_day))).cast("double").alias(_LATE),
     )
 
 
+_LATE = "late"
+"""Days from the first day of the period to that of its first sale."""
 _SHARES = ("on_promotion", "on_display", "on_deal")
 
 
@@ -93,13 +99,13 @@ def to_periods(sold: DataFrame, *further: DataFrame) -> DataFrame:
     whole = frames[0]
     for frame in frames[1:]:
         whole = whole.unionByName(frame)
-    return whole.groupBy(*KEYS, "period").agg(*(F.max(name).alias(name) for name in PARTS))
+    return whole.groupBy(*KEYS, "period").agg(*(F.max(name).alias(name) for name in (*PARTS, _LATE)))
 
 
 def _with_parts(frame: DataFrame) -> DataFrame:
     there = set(frame.columns)
     none = F.lit(None).cast("double")
-    return frame.select(*KEYS, "period", *(F.col(n) if n in there else none.alias(n) for n in PARTS))
+    return frame.select(*KEYS, "period", *(F.col(n) if n in there else none.alias(n) for n in (*PARTS, _LATE)))
 
 
 def to_packed(
@@ -123,26 +129,63 @@ def to_packed(
     is_past = F.col("period") <= end
     entries = F.struct("period", *(F.coalesce(F.col(n), F.lit(float("nan"))).alias(n) for n in PARTS))
     is_inside = F.col("period").between(start, end + future)
+    is_sold = is_past & (F.col("quantity") > 0)
     series = periods.groupBy(*KEYS).agg(
         F.sort_array(F.collect_list(F.when(is_inside, entries))).alias("rows"),
         F.min(F.when(is_past, F.col("period"))).alias("_seen"),
-        F.min(F.when(is_past & (F.col("quantity") > 0), F.col("period"))).alias("_sold"),
-        F.max(F.when(is_past & (F.col("quantity") > 0), F.col("period"))).alias("_last"),
+        F.min(F.when(is_sold, F.col("period"))).alias("_sold"),
+        F.max(F.when(is_sold, F.col("period"))).alias("_last"),
+        F.min(F.when(is_sold, F.struct("period", _LATE))).alias("_start"),
         F.max(F.when(~is_past & F.col("planned_price").isNotNull(), F.lit(True))).alias("_is_planned"),
     )
     series = series.where(F.col("_sold").isNotNull() | F.col("_is_planned"))
     series = series.transform(_with_attributes, products=products, stores=stores, clock=clock)
-    last = series.groupBy("store_id").agg(F.max("_last").alias("_store_last"))
+    last = series.groupBy("store_id").agg(F.max("_last").alias("_store_last"), F.min("_start").alias("_store_start"))
     series = series.join(last, "store_id", how="left")
-    listed = F.greatest(F.col("_introduced"), F.col("_seen"))
-    first = F.coalesce(F.least(F.col("_sold"), listed), F.lit(end + 1))
-    is_closed = (F.col("_store_last") <= end - closed_periods) | (F.col("_discontinued") <= end)
-    series = series.withColumn("first", first).withColumn("is_closed", F.coalesce(is_closed, F.lit(False)))
+    states = to_store_states(periods, clock=clock, start=start, end=end, closed_periods=closed_periods)
+    series = series.join(states, "store_id", how="left")  # many to one, as `last`: a row a store
+    series = series.transform(_with_listing, end=end, closed_periods=closed_periods)
     peers = to_peers(periods, series=series, start=start, end=end, future=future)
     packed = series.join(peers, ["store_id", "category"], how="left")
     arrays = [F.col(f"rows.{name}").alias(name) for name in ("period", *PARTS)]
     bucket = F.pmod(F.xxhash64("product_id"), F.lit(buckets)).cast("int").alias("bucket")
-    return packed.select(*KEYS, "category", "region", "first", "is_closed", bucket, *arrays, "peer_y", "peer_price")
+    return packed.select(
+        *KEYS, "category", "region", "first", "is_closed", bucket, *arrays, *PEERS, *_begun(clock), "store_state"
+    )
+
+
+def _with_listing(series: DataFrame, *, end: int, closed_periods: int) -> DataFrame:
+    """Adds first, the period from which on a series is listed, and is_closed. Same grain."""
+    listed = F.greatest(F.col("_introduced"), F.col("_seen"))
+    first = F.coalesce(F.least(F.col("_sold"), listed), F.lit(end + 1))
+    is_closed = (F.col("_store_last") <= end - closed_periods) | (F.col("_discontinued") <= end)
+    return series.withColumns({"first": first, "is_closed": F.coalesce(is_closed, F.lit(False))})
+
+
+def _begun(clock: Clock) -> list[Column]:
+    """What `unknown.partial_first` asks: the first period with a sale, whether it began late, and with its store."""
+    is_late = F.lit(clock.row_days == 1) & (F.col(f"_start.{_LATE}") > 0)
+    is_stores = (F.col("_start.period") == F.col("_store_start.period")) & (F.col(f"_store_start.{_LATE}") > 0)
+    flags = {"is_late": is_late, "is_stores": is_stores}
+    found = [F.coalesce(flag, F.lit(False)).alias(name) for name, flag in flags.items()]
+    return [F.col("_start.period").alias("sold_from"), *found]
+
+
+def to_store_states(periods: DataFrame, *, clock: Clock, start: int, end: int, closed_periods: int) -> DataFrame:
+    """One row per store that sold anything since `start`: store_state, a value a period (`unknown.store_states`)."""
+    counts = periods.where((F.col("quantity") > 0) & F.col("period").between(start, end))
+    counts = counts.groupBy("store_id", "period").agg(F.count(F.lit(1)).cast("double").alias("n"))
+    packed = counts.groupBy("store_id").agg(F.map_from_entries(F.collect_list(F.struct("period", "n"))).alias("_by"))
+    every = F.sequence(F.lit(start), F.lit(end))
+    sold = F.transform(every, lambda period: F.coalesce(F.try_element_at("_by", period), F.lit(0.0)))
+    season = 7 if clock.frequency == "day" else 1
+
+    def each(batches: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
+        for batch in batches:
+            if len(batch):
+                yield store_rows(batch, season=season, closed_periods=closed_periods)
+
+    return packed.select("store_id", sold.alias("sold")).mapInPandas(each, "store_id STRING, store_state ARRAY<DOUBLE>")
 
 
 def _with_attributes(
@@ -167,7 +210,11 @@ def _with_attributes(
 
 
 def to_peers(periods: DataFrame, *, series: DataFrame, start: int, end: int, future: int) -> DataFrame:
-    """One row per (store_id, category): mean units of its listed series and mean price, for every period."""
+    """One row per (store_id, category): PEERS, arrays with a value for every period.
+
+    What was paid tells of the past alone: for a period that is to be foretold only plans count, with the period in
+    which the last of them was known, since a price is paid only where something sold.
+    """
     listed = series.groupBy("store_id", "category").agg(F.collect_list("first").alias("_firsts"))
     rows = periods.where(F.col("period").between(start, end + future)).join(
         series.select(*KEYS, "category"), list(KEYS), how="inner"
@@ -176,8 +223,10 @@ def to_peers(periods: DataFrame, *, series: DataFrame, start: int, end: int, fut
     sums = rows.groupBy("store_id", "category", "period").agg(
         exact_sum(F.when(F.col("period") <= end, F.col("quantity"))).alias("_units"),
         F.try_divide(exact_sum(price), F.count(price)).alias("_price"),
+        F.try_divide(exact_sum(F.col("planned_price")), F.count("planned_price")).alias("_plan"),
+        F.max(F.when(F.col("planned_price").isNotNull(), F.col("known"))).alias("_known"),
     )
-    values = F.map_from_entries(F.collect_list(F.struct("period", F.struct("_units", "_price"))))
+    values = F.map_from_entries(F.collect_list(F.struct("period", F.struct("_units", "_price", "_plan", "_known"))))
     packed = sums.groupBy("store_id", "category").agg(values.alias("_by_period"))
     packed = packed.join(listed, ["store_id", "category"], how="inner")
     nan = F.lit(float("nan"))
@@ -188,10 +237,8 @@ def to_peers(periods: DataFrame, *, series: DataFrame, start: int, end: int, fut
         told = F.coalesce(F.try_element_at("_by_period", period)["_units"], F.lit(0.0))
         return F.when((period <= end) & (count > 0), told / count).otherwise(nan)
 
-    def price_in(period: Column) -> Column:
-        return F.coalesce(F.try_element_at("_by_period", period)["_price"], nan)
+    def told(name: str) -> Column:
+        return F.transform(every, lambda period: F.coalesce(F.try_element_at("_by_period", period)[name], nan))
 
-    return packed.select(
-        "store_id", "category", F.transform(every, units).alias("peer_y"),
-        F.transform(every, price_in).alias("peer_price"),
-    )  # fmt: skip
+    parts = (F.transform(every, units), told("_price"), told("_plan"), told("_known"))
+    return packed.select("store_id", "category", *(part.alias(name) for name, part in zip(PEERS, parts, strict=True)))
