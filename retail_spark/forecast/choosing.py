@@ -171,7 +171,7 @@ def picked(tried: Tried, choice: Choice, *, at: int) -> Array:
     """(N, horizon): what the chosen candidates say at cut number `at`; the fallback where they say nothing."""
     rows = np.arange(len(choice.place))
     said = tried.values[at][np.maximum(choice.place, 0), rows]
-    instead = tried.instead[at][:, None]
+    instead = tried.instead[at][:, None] * tried.open[at]
     said = np.where(np.isnan(said), instead, said)
     said = np.where((choice.place == -1)[:, None], instead, said)
     return np.where((choice.place == -2)[:, None], 0.0, said)

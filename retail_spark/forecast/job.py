@@ -121,7 +121,8 @@ def _champion_recipe(run: Run) -> Recipe | None:
 def _candidate(made: Made, gate: Gate) -> Candidate:
     """The policy with the last booster, shown on the history of three series."""
     booster = made.boosters[-1] if made.boosters else None
-    policy = Policy(made.frame.recipe, booster, made.priors, made.pools, tuple(made.frame.events))
+    policy = Policy(made.frame.recipe, booster, made.priors, made.pools, tuple(made.frame.events),
+                    {store: tuple(events) for store, events in made.frame.store_events.items()})  # fmt: skip
     packed = made.packed.orderBy("store_id", "product_id").limit(3).toPandas()
     return to_candidate(policy, gate=gate, example=example_of(packed, made.frame))
 

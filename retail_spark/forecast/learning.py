@@ -13,7 +13,7 @@ from pyspark.sql import types as T
 from retail_spark.forecast.backtest import NEW
 from retail_spark.forecast.boosting import Booster, lessons, missed, parameters
 from retail_spark.forecast.choosing import Prior
-from retail_spark.forecast.features import CODED, NAMES, Codes, Past
+from retail_spark.forecast.features import CODED, Codes, Past, names_of
 from retail_spark.forecast.panel import ATTRIBUTES, KEYS, Array
 from retail_spark.forecast.settling import (
     ALL,
@@ -44,12 +44,15 @@ LESSONS = T.StructType([
     T.StructField("x", T.ArrayType(T.FloatType())),
 ])  # fmt: skip
 _CLASSES = T.StructField("classes", T.ArrayType(_TEXT))
-TRIED = _schema([*KEYS, *ATTRIBUTES, "broken", "set_aside", MARK], arrays=("values", "actual", "scale", "instead"))
+TRIED = _schema(
+    [*KEYS, *ATTRIBUTES, "broken", "set_aside", MARK], arrays=("values", "actual", "scale", "instead", "open")
+)
 TRIED = TRIED.add(_CLASSES)
 CHOSEN = _schema(
     [*KEYS, *ATTRIBUTES, "demand_class", "model_early", "model_all", "reason", "error", "status"],
     numbers=("scale_early", "scale_all"),
-    arrays=("mean_early", "errors_early", "mean_all", "errors_all", "actual", "reference", "history", "backtest",
+    arrays=("mean_early", "errors_early", "open_early", "mean_all", "errors_all", "open_all", "actual", "reference",
+            "history", "backtest",
             "rmsse", "pinball", "bias", "wape"),
 ).add(_CLASSES)  # fmt: skip
 _SUMS = _schema(["span", "demand_class", "model"], numbers=("total", "series"))
@@ -84,8 +87,15 @@ def to_lessons(packed: DataFrame, *, frame: Frame) -> DataFrame:
     share = share_to_learn(packed, frame=frame)
 
     def teach(batch: pd.DataFrame) -> pd.DataFrame:
-        panel = frame.panel(batch)
-        found = lessons(panel, Past.of(panel), frame.days(panel), codes=frame.codes, recipe=frame.recipe, share=share)
+        panel = frame.panel(batch).opened()
+        found = lessons(
+            panel,
+            Past.of(panel, frequency=frame.recipe.frequency),
+            frame.days(panel),
+            codes=frame.codes,
+            recipe=frame.recipe,
+            share=share,
+        )
         rows = panel.keys.loc[found.series.astype(int), list(KEYS)].reset_index(drop=True)
         numbers = {name: getattr(found, name) for name in ("target", "lead", "ratio", "weight")}
         return rows.assign(**numbers, x=list(found.x.astype(np.float32)))
@@ -104,7 +114,7 @@ def train(rows: DataFrame, *, cut: int, frame: Frame, seed: int) -> Booster | No
     known = rows.where(F.col("target") < cut)
     if known.limit(_FEWEST_LESSONS).count() < _FEWEST_LESSONS:
         return None
-    names = [f"x{n}" for n in range(len(NAMES))]
+    names = [f"x{n}" for n in range(len(names_of(recipe.frequency)))]
     columns = [F.col("x")[n].alias(name) for n, name in enumerate(names)]
     order = (*KEYS, "target", "lead")
     flat = known.select(*order, F.col("ratio").alias("label"), "weight", *columns)

@@ -20,9 +20,14 @@ def with_members(rows: DataFrame, *, levels: Sequence[str]) -> DataFrame:
 
 def member_of(level: str) -> Column:
     """Who a series belongs to at a level."""
-    whole = {"total": F.lit("*"), "store_product": F.concat_ws(" | ", "store_id", "product_id")}
+    whole = {"total": F.lit("*"), "store_product": F.concat_ws(" | ", _escaped("store_id"), _escaped("product_id"))}
     ids = {"product": "product_id", "store": "store_id", "category": "category", "region": "region"}
     return whole[level] if level in whole else F.col(ids[level])
+
+
+def _escaped(name: str) -> Column:
+    """An id in which no bar stands by itself, so that two pairs of ids are never one text."""
+    return F.replace(F.replace(F.col(name), F.lit("\\"), F.lit("\\\\")), F.lit("|"), F.lit("\\|"))
 
 
 def to_levels(forecasts: DataFrame, chosen: DataFrame, *, levels: Sequence[str], model: str) -> DataFrame:

@@ -44,12 +44,13 @@ from retail_spark.forecast.learning import (
     to_tried,
     train,
 )
+from retail_spark.forecast.opening_days import events_of
 from retail_spark.forecast.panel import ATTRIBUTES
 from retail_spark.forecast.recipe import REFERENCE, Recipe
 from retail_spark.forecast.rhythm import closed_weekdays
 from retail_spark.forecast.settings import JobSettings
 from retail_spark.forecast.settling import KEPT, Frame, Pools, accuracy_rows, forecast_rows, measured_rows
-from retail_spark.forecast.transforms import period_of, to_out, to_packed, to_periods, to_planned, to_sold
+from retail_spark.forecast.transforms import to_out, to_packed, to_periods, to_planned, to_sold
 from retail_spark.run import Run
 
 _FEWEST_BUCKETS, _SERIES_A_BUCKET = 8, 2000
@@ -175,9 +176,13 @@ def prepare(
     sold = to_sold(run.read(SALES), clock=clock, returns=settings.returns, renamed=settings.renamed)
     further = []
     if run.has(PLANNED_PRICES):
-        further.append(to_planned(run.read(PLANNED_PRICES), clock=clock, plan_days=settings.plan_days))
+        further.append(
+            to_planned(run.read(PLANNED_PRICES), clock=clock, plan_days=settings.plan_days, renamed=settings.renamed)
+        )
     if run.has(INVENTORY):
-        further.append(to_out(run.read(INVENTORY), clock=clock, share=settings.stockout_share))
+        further.append(
+            to_out(run.read(INVENTORY), clock=clock, share=settings.stockout_share, renamed=settings.renamed)
+        )
     periods = run.stage(f"{name}_periods", to_periods(sold, *further))
     is_sold = (F.col("quantity") > 0) & (F.col("period") <= end)
     series = F.approx_count_distinct(F.xxhash64("store_id", "product_id"))
@@ -191,22 +196,23 @@ def prepare(
     packed = to_packed(
         periods, products=run.read(PRODUCTS) if run.has(PRODUCTS) else None,
         stores=run.read(STORES) if run.has(STORES) else None, clock=clock, end=end, history=history,
-        future=recipe.reach, closed_periods=settings.closed_periods, buckets=buckets,
+        future=recipe.reach, closed_periods=settings.length("closed_periods"), buckets=buckets,
+        calendar=run.read(CALENDAR) if run.has(CALENDAR) else None,
     )  # fmt: skip
-    frame = Frame(recipe, end, history, _events(run, recipe), buckets=buckets)
+    events, store_events = _events(run, recipe)
+    frame = Frame(recipe, end, history, events, buckets=buckets, store_events=store_events)
     marked = run.stage(f"{name}_marked", packed).transform(with_fingerprint, frame=frame)
     packed = run.stage(f"{name}_packed", marked.transform(with_kept, run.previous(FORECAST_TRIALS)))
     codes = codes_of(packed, most=settings.max_codes) if recipe.global_model else {}
     return packed, replace(frame, codes=codes)
 
 
-def _events(run: Run, recipe: Recipe) -> tuple[int, ...]:
-    """The periods that hold a holiday."""
+def _events(run: Run, recipe: Recipe) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    """The periods that hold a holiday: of all stores, and of those with others."""
     if not run.has(CALENDAR):
-        return ()
-    period = period_of(F.col("date"), clock=recipe.clock).alias("period")
-    rows = run.read(CALENDAR).where("is_holiday").select(period).distinct().orderBy("period").collect()  # dates
-    return tuple(int(row["period"]) for row in rows)
+        return (), {}
+    stores = run.read(STORES) if run.has(STORES) else None
+    return events_of(run.read(CALENDAR), stores=stores, clock=recipe.clock)
 
 
 def learn(run: Run, packed: DataFrame, frame: Frame, *, name: str) -> list[Booster]:

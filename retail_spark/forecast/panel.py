@@ -61,6 +61,8 @@ class Panel:
     """(N, T): the quantities that are taken for mistakes; NaN elsewhere."""
     store_state: Array
     """(N, T): what is known of the store, a state of `unknown`."""
+    open: Array
+    """(N, T + F): share of a period's days on which the series can be sold."""
 
     @property
     def size(self) -> int:
@@ -73,7 +75,7 @@ class Panel:
     @property
     def numbers(self) -> Ints:
         """The period of each column, the future ones included."""
-        width = self.peer_y.shape[1]
+        width = self.open.shape[1]
         return np.arange(width, dtype=np.int64) + (self.end - self.periods + 1)
 
     def covariate(self, name: str, *, cut: int, start: int, stop: int) -> Array:
@@ -94,6 +96,13 @@ class Panel:
         is_told = (self.peer_known[:, target] <= last) & ~np.isnan(self.peer_plan[:, target])
         return np.where(is_told, self.peer_plan[:, target], self.peer_price[:, last])
 
+    def opened(self) -> Panel:
+        """Units as they would be if all days of each period were open; a period without an open day is unknown."""
+        if (self.open == 1.0).all():
+            return self
+        share = np.where(self.open > 0, self.open, np.nan)
+        return replace(self, y=self.y / share[:, : self.periods], peer_y=self.peer_y / share)
+
     def rows(self, chosen: npt.NDArray[np.bool_] | Ints) -> Panel:
         """Those series alone."""
         index = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
@@ -104,29 +113,29 @@ class Panel:
             paid={k: v[index] for k, v in self.paid.items()}, planned={k: v[index] for k, v in self.planned.items()},
             peer_y=self.peer_y[index], peer_price=self.peer_price[index], peer_plan=self.peer_plan[index],
             peer_known=self.peer_known[index], broken=[self.broken[i] for i in index],
-            set_aside=self.set_aside[index], store_state=self.store_state[index],
+            set_aside=self.set_aside[index], store_state=self.store_state[index], open=self.open[index],
         )  # fmt: skip
 
 
 def to_panel(
-    packed: pd.DataFrame, *, end: int, periods: int, future: int, gaps: str = "zero", outlier_factor: float = 0.0
+    packed: pd.DataFrame,
+    *,
+    end: int,
+    periods: int,
+    future: int,
+    gaps: str = "zero",
+    outlier_factor: float = 0.0,
+    open_share: Array | None = None,
 ) -> Panel:
     """The panel of packed series: a row a series, its periods and what is known of each as arrays.
 
     Between the first period listed and the end, a period without a row is 0 (`gaps` zero) or unknown (missing);
-    a period out of stock is unknown, and so is what `unknown` finds: mistakes, gaps of the store, half a first period.
-    A broken series (nothing finite, enormous) is emptied and named, no more.
+    a period out of stock is unknown, and so is one without an open day (`open_share`, 1 where it is left out), unless
+    something was sold in it, and what `unknown` finds: mistakes, gaps of the store, half a first period. A broken
+    series (nothing finite, enormous) is emptied and named, no more.
     """
     count, start = len(packed), end - periods + 1
-    blank: dict[str, Array] = {
-        name: np.full((count, periods + future), np.nan) for name in ("y", "out", *PAID, *PLANNED, "known")
-    }
-    lengths = packed["period"].map(len).to_numpy(dtype=np.int64)
-    row = np.repeat(np.arange(count), lengths)
-    column = _flat(packed["period"]).astype(np.int64) - start
-    inside = (column >= 0) & (column < periods + future)
-    for name in blank:
-        blank[name][row[inside], column[inside]] = _flat(packed["quantity" if name == "y" else name])[inside]
+    blank = _blank(packed, start=start, width=periods + future)
     first = np.clip(packed["first"].to_numpy(dtype=np.int64) - start, 0, periods)
     y = blank["y"][:, :periods]
     broken = _broken(y)
@@ -136,6 +145,7 @@ def to_panel(
     y[[reason is not None for reason in broken]] = np.nan
     state = _aligned(packed, "store_state", periods) if "store_state" in packed else np.full(y.shape, SOLD)
     y, set_aside = _only_told(packed, y, state=state, start=start, outlier_factor=outlier_factor)
+    y, shares = _only_open(y, np.ones((count, periods + future)) if open_share is None else open_share)
     peers = {name: _aligned(packed, name, periods + future) for name in PEERS}
     return Panel(
         keys=packed[[*KEYS, *ATTRIBUTES]].reset_index(drop=True), y=y, first=first,
@@ -144,7 +154,7 @@ def to_panel(
         known=_columns(blank["known"], start), peer_y=peers["peer_y"], peer_price=peers["peer_price"],
         peer_plan=peers["peer_plan"], peer_known=_columns(peers["peer_known"], start), end=end,
         is_closed=packed["is_closed"].to_numpy(dtype=bool), broken=broken,
-        set_aside=set_aside, store_state=state,
+        set_aside=set_aside, store_state=state, open=shares,
     )  # fmt: skip
 
 
@@ -168,6 +178,27 @@ def _only_told(
 def _columns(periods: Array, start: int) -> Ints:
     """Periods as columns of the panel; NEVER for NaN."""
     return np.where(np.isnan(periods), NEVER, periods - start).astype(np.int64)
+
+
+def _blank(packed: pd.DataFrame, *, start: int, width: int) -> dict[str, Array]:
+    """(N, width) for each of what is told by period; NaN where a period has no row."""
+    blank: dict[str, Array] = {
+        name: np.full((len(packed), width), np.nan) for name in ("y", "out", *PAID, *PLANNED, "known")
+    }
+    lengths = packed["period"].map(len).to_numpy(dtype=np.int64)
+    row = np.repeat(np.arange(len(packed)), lengths)
+    column = _flat(packed["period"]).astype(np.int64) - start
+    inside = (column >= 0) & (column < width)
+    for name in blank:
+        blank[name][row[inside], column[inside]] = _flat(packed["quantity" if name == "y" else name])[inside]
+    return blank
+
+
+def _only_open(y: Array, shares: Array) -> tuple[Array, Array]:
+    """Units without the closed periods, and the open shares; a period in which something was sold was open."""
+    known, found = y.shape[1], shares.copy()
+    found[:, :known][(shares[:, :known] <= 0) & (np.nan_to_num(y) > 0)] = 1.0
+    return np.where(found[:, :known] > 0, y, np.nan), found
 
 
 def _flat(column: pd.Series) -> Array:

@@ -13,9 +13,11 @@ MEDIAN = "median"
 WEIGHTED = "weighted"
 FALLBACK = "fallback_mean"
 ZERO = "zero"
-CHEAP = ("naive", "seasonal_naive", "mean", "ses", "croston_sba", "tsb", "adida", "imapa", "svd_seasonal")
+CHEAP = ("naive", "seasonal_naive", "mean", "ses", "damped_trend", "croston_sba", "tsb", "adida", "imapa",
+         "svd_seasonal", "seasonal_mean", "promotion_mean")  # fmt: skip
 SEARCHED = ("auto_ets", "auto_theta")
 REFERENCE = "seasonal_naive"
+PROMOTED = "promotion_mean"
 ENSEMBLES = (MEDIAN, WEIGHTED)
 
 
@@ -80,8 +82,8 @@ class Recipe:
 
     @property
     def year(self) -> int:
-        """The season, periods: as set, else 52 weeks or 7 days."""
-        return self.season or (52 if self.frequency == "week" else 7)
+        """The season, periods: as set, else 52 weeks, 7 days or 12 months."""
+        return self.season or {"day": 7, "week": 52, "month": 12}[self.frequency]
 
     def cuts(self, periods: int) -> tuple[int, ...]:
         """Numbers of known periods at which a backtest forecasts, oldest first; the last is all of them.

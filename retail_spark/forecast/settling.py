@@ -18,6 +18,7 @@ from retail_spark.forecast.boosting import Booster
 from retail_spark.forecast.choosing import Prior, choose, picked, score
 from retail_spark.forecast.contracts import QUANTILES
 from retail_spark.forecast.features import Codes, Days
+from retail_spark.forecast.opening import open_shares
 from retail_spark.forecast.panel import ATTRIBUTES, KEYS, Array, Panel, to_panel
 from retail_spark.forecast.periods import easter
 from retail_spark.forecast.recipe import REFERENCE, Recipe
@@ -44,9 +45,12 @@ class Frame:
     end: int
     periods: int
     events: Sequence[int] = ()
+    """Periods that hold a holiday of all stores."""
     codes: Codes = field(default_factory=dict)
     buckets: int = 8
     """Groups of products, and Spark partitions they are spread over."""
+    store_events: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Store -> its periods that hold a holiday, where they are not those of all."""
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -60,16 +64,21 @@ class Frame:
         """The panel of a batch, in the order of its keys, so that no shuffle changes a sum."""
         rows = packed.sort_values(list(KEYS)).reset_index(drop=True)
         gaps, future = self.recipe.gaps, self.recipe.reach
+        shares = open_shares(rows, end=self.end, periods=self.periods, future=future, clock=self.recipe.clock)
         return to_panel(
             rows, end=self.end, periods=self.periods, future=future, gaps=gaps,
-            outlier_factor=self.recipe.outlier_factor,
+            outlier_factor=self.recipe.outlier_factor, open_share=shares,
         )  # fmt: skip
 
     def days(self, panel: Panel) -> Days:
         clock, numbers = self.recipe.clock, panel.numbers
         years = range(clock.first_day(int(numbers[0])).year, clock.first_day(int(numbers[-1])).year + 2)
         easters = [clock.period_of(easter(year)) for year in years] if self.recipe.easter else []
-        return Days.of(numbers, clock=clock, events=self.events, easters=easters)
+        whole = Days.of(numbers, clock=clock, events=self.events, easters=easters)
+        own = {
+            store: self.store_events[store] for store in sorted(set(panel.keys["store_id"]) & set(self.store_events))
+        }
+        return whole.of_stores(panel.keys["store_id"], numbers=numbers, events=own) if own else whole
 
 
 def tried_rows(packed: pd.DataFrame, frame: Frame, boosters: Sequence[Booster]) -> pd.DataFrame:
@@ -85,6 +94,7 @@ def tried_rows(packed: pd.DataFrame, frame: Frame, boosters: Sequence[Booster]) 
         values=list(tried.values.transpose(2, 0, 1, 3).reshape(panel.size, -1)),
         actual=list(tried.actual.transpose(1, 0, 2).reshape(panel.size, -1)),
         scale=list(tried.scale.T), instead=list(tried.instead.T),
+        open=list(tried.open.transpose(1, 0, 2).reshape(panel.size, -1)),
     )  # fmt: skip
 
 
@@ -118,6 +128,7 @@ def _tried(rows: pd.DataFrame, frame: Frame) -> Tried:
         if count
         else np.empty((cuts, 0), dtype=str),
         instead=_block(rows["instead"], count, cuts).T,
+        open=_block(rows["open"], count, cuts, horizon).transpose(1, 0, 2),
     )
 
 
@@ -175,6 +186,7 @@ def chosen_rows(rows: pd.DataFrame, frame: Frame, priors: Mapping[str, Prior]) -
         blank = np.empty((len(rows), 0))
         found[f"errors_{span}"] = list(np.concatenate(errors, axis=1) if errors else blank)
         found[f"scale_{span}"] = tried.scale[at[span]]
+        found[f"open_{span}"] = list(tried.open[at[span]])
     failed = choices["all"].failed
     found["reason"], found["error"] = choices["all"].reason, [f or s for f, s in zip(failed, set_aside, strict=True)]
     found["status"] = ["failed" if f else "outlier" if s else "ok" for f, s in zip(failed, set_aside, strict=True)]
@@ -228,7 +240,8 @@ def quantiles(rows: pd.DataFrame, frame: Frame, pools: Pools, *, span: str) -> A
         errors = _block(rows[f"errors_{span}"], len(rows), windows, horizon)
         own = _conformal(errors)
         drawn = np.where(np.isnan(own), drawn, own)
-    values = np.maximum(mean[:, :, None] + scale[:, None, None] * drawn, 0.0)
+    share = _block(rows[f"open_{span}"], len(rows), horizon)
+    values = np.maximum(mean[:, :, None] + (scale[:, None] * share)[:, :, None] * drawn, 0.0)
     values = np.maximum.accumulate(values, axis=2)
     middle = SHARES.index(0.5)
     values[:, :, :middle] = np.minimum(values[:, :, :middle], mean[:, :, None])

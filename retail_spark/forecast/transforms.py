@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from types import MappingProxyType
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.forecast.panel import KEYS, PAID, PEERS, PLANNED
+from retail_spark.forecast.naming import newest_names
+from retail_spark.forecast.opening import OPENING
+from retail_spark.forecast.opening_days import period_of, to_closed
+from retail_spark.forecast.panel import ENORMOUS, KEYS, PAID, PEERS, PLANNED
 from retail_spark.forecast.periods import Clock
 from retail_spark.forecast.unknown import store_rows
 
@@ -26,12 +30,6 @@ def exact_sum(value: Column) -> Column:
     clipped = F.least(F.greatest(value, F.lit(-_LARGEST)), F.lit(_LARGEST))
     whole = F.when(value.isNotNull(), F.round(clipped * _UNIT).cast("long"))  # greatest passes over a NULL
     return F.when(F.count(value) > 0, F.coalesce(F.try_sum(whole) / _UNIT, F.lit(float("inf"))))
-
-
-def period_of(day: Column, *, clock: Clock) -> Column:
-    """The number of the period that holds the day."""
-    days = F.datediff(day, F.lit(date(1970, 1, 1))) - clock.offset
-    return F.floor(days / F.lit(clock.days)).cast("int")
 
 
 def to_sold(sales: DataFrame, *, clock: Clock, returns: str, renamed: Mapping[str, str]) -> DataFrame:
@@ -67,15 +65,22 @@ _SHARES = ("on_promotion", "on_display", "on_deal")
 
 def with_renamed(rows: DataFrame, *, renamed: Mapping[str, str]) -> DataFrame:
     """product_id as it is called now. Same grain."""
-    if not renamed:
+    newest = newest_names(renamed)
+    if not newest:
         return rows
-    pairs = F.create_map(*(F.lit(text) for pair in sorted(renamed.items()) for text in pair))
+    pairs = F.create_map(*(F.lit(text) for pair in sorted(newest.items()) for text in pair))
     return rows.withColumn("product_id", F.coalesce(F.try_element_at(pairs, F.col("product_id")), "product_id"))
 
 
-def to_planned(plans: DataFrame, *, clock: Clock, plan_days: int) -> DataFrame:
-    """One row per (store_id, product_id, period): means of the plans in it, and when all of them were known."""
+def to_planned(
+    plans: DataFrame, *, clock: Clock, plan_days: int, renamed: Mapping[str, str] = MappingProxyType({})
+) -> DataFrame:
+    """One row per (store_id, product_id, period): means of the plans in it, and when all of them were known.
+
+    Of plans for one day under an old id and under the new one, the new one's holds.
+    """
     columns = dict(zip(PLANNED, ("unit_price", *_SHARES), strict=True))
+    plans = plans.transform(_newest_plans, renamed=renamed)
     if clock.frequency == "day" and plan_days > 1:
         days = F.explode(F.sequence(F.lit(0), F.lit(plan_days - 1)))
         plans = plans.withColumn("_more", days).withColumn("date", F.date_add("date", F.col("_more")))
@@ -85,9 +90,28 @@ def to_planned(plans: DataFrame, *, clock: Clock, plan_days: int) -> DataFrame:
     )
 
 
-def to_out(inventory: DataFrame, *, clock: Clock, share: float) -> DataFrame:
-    """One row per (store_id, product_id, period): out is 1 where stock was out on that share of the days told."""
+def _newest_plans(plans: DataFrame, *, renamed: Mapping[str, str]) -> DataFrame:
+    """One plan a day under the id that a product has now."""
+    if not renamed:
+        return plans
+    names = ("unit_price", *_SHARES, "known_on")
+    rows = plans.withColumn("_old", F.col("product_id")).transform(with_renamed, renamed=renamed)
+    order = F.struct((F.col("_old") == F.col("product_id")).alias("is_new"), "known_on", "_old")
+    newest = F.max_by(F.struct(*names), order).alias("_plan")
+    return rows.groupBy(*KEYS, "date").agg(newest).select(*KEYS, "date", "_plan.*")
+
+
+def to_out(
+    inventory: DataFrame, *, clock: Clock, share: float, renamed: Mapping[str, str] = MappingProxyType({})
+) -> DataFrame:
+    """One row per (store_id, product_id, period): out is 1 where stock was out on that share of the days told.
+
+    What lies there under an old id and under the new one is one stock.
+    """
     is_out = F.avg((F.col("on_hand") <= 0).cast("double")) >= share
+    if renamed:
+        stock = inventory.transform(with_renamed, renamed=renamed).groupBy(*KEYS, "date")
+        inventory = stock.agg(F.max("on_hand").alias("on_hand"))  # any of them on hand: it can be sold
     return inventory.groupBy(*KEYS, period_of(F.col("date"), clock=clock).alias("period")).agg(
         is_out.cast("double").alias("out")
     )
@@ -119,13 +143,34 @@ def to_packed(
     future: int,
     closed_periods: int,
     buckets: int,
+    calendar: DataFrame | None = None,
 ) -> DataFrame:
     """One row per (store_id, product_id): attributes, when listed, and its last `history` periods as arrays.
 
-    Only series that were ever sold, or are planned for what lies ahead. A series whose store sold nothing of late, or
-    whose product has left the range, is_closed.
+    Only series that were ever sold, or are planned for what lies ahead. A series whose store sold nothing on its
+    open days of late, or whose product has left the range, is_closed.
     """
     start = end - history + 1
+    series = _to_series(periods, start=start, end=end, future=future)
+    series = series.transform(_with_attributes, products=products, stores=stores, clock=clock)
+    states = to_store_states(periods, clock=clock, start=start, end=end, closed_periods=closed_periods)
+    series = series.join(states, "store_id", how="left")  # many to one: a row a store
+    series = series.transform(
+        _with_closed, calendar=calendar, clock=clock, start=start, end=end, future=future, closed_periods=closed_periods
+    )
+    listed = F.greatest(F.col("_introduced"), F.col("_seen"))
+    series = series.withColumn("first", F.coalesce(F.least(F.col("_sold"), listed), F.lit(end + 1)))
+    peers = to_peers(periods, series=series, start=start, end=end, future=future)
+    packed = series.join(peers, ["store_id", "category"], how="left")
+    arrays = [F.col(f"rows.{name}").alias(name) for name in ("period", *PARTS)]
+    bucket = F.pmod(F.xxhash64("product_id"), F.lit(buckets)).cast("int").alias("bucket")
+    days = [F.datediff(f"_{name}_on", F.lit(date(1970, 1, 1))).cast("double").alias(name) for name in OPENING[1:]]
+    about = (*KEYS, "category", "region", "first", "is_closed", "closed", "store_state")
+    return packed.select(*about, *days, bucket, *arrays, *PEERS, *_begun(clock))
+
+
+def _to_series(periods: DataFrame, *, start: int, end: int, future: int) -> DataFrame:
+    """One row per (store_id, product_id) that was ever sold or is planned: its periods, and when it sold."""
     is_past = F.col("period") <= end
     entries = F.struct("period", *(F.coalesce(F.col(n), F.lit(float("nan"))).alias(n) for n in PARTS))
     is_inside = F.col("period").between(start, end + future)
@@ -137,29 +182,9 @@ def to_packed(
         F.max(F.when(is_sold, F.col("period"))).alias("_last"),
         F.min(F.when(is_sold, F.struct("period", _LATE))).alias("_start"),
         F.max(F.when(~is_past & F.col("planned_price").isNotNull(), F.lit(True))).alias("_is_planned"),
+        F.max(F.coalesce(is_inside & (F.abs("quantity") > ENORMOUS), F.lit(False))).alias("_is_broken"),
     )
-    series = series.where(F.col("_sold").isNotNull() | F.col("_is_planned"))
-    series = series.transform(_with_attributes, products=products, stores=stores, clock=clock)
-    last = series.groupBy("store_id").agg(F.max("_last").alias("_store_last"), F.min("_start").alias("_store_start"))
-    series = series.join(last, "store_id", how="left")
-    states = to_store_states(periods, clock=clock, start=start, end=end, closed_periods=closed_periods)
-    series = series.join(states, "store_id", how="left")  # many to one, as `last`: a row a store
-    series = series.transform(_with_listing, end=end, closed_periods=closed_periods)
-    peers = to_peers(periods, series=series, start=start, end=end, future=future)
-    packed = series.join(peers, ["store_id", "category"], how="left")
-    arrays = [F.col(f"rows.{name}").alias(name) for name in ("period", *PARTS)]
-    bucket = F.pmod(F.xxhash64("product_id"), F.lit(buckets)).cast("int").alias("bucket")
-    return packed.select(
-        *KEYS, "category", "region", "first", "is_closed", bucket, *arrays, *PEERS, *_begun(clock), "store_state"
-    )
-
-
-def _with_listing(series: DataFrame, *, end: int, closed_periods: int) -> DataFrame:
-    """Adds first, the period from which on a series is listed, and is_closed. Same grain."""
-    listed = F.greatest(F.col("_introduced"), F.col("_seen"))
-    first = F.coalesce(F.least(F.col("_sold"), listed), F.lit(end + 1))
-    is_closed = (F.col("_store_last") <= end - closed_periods) | (F.col("_discontinued") <= end)
-    return series.withColumns({"first": first, "is_closed": F.coalesce(is_closed, F.lit(False))})
+    return series.where(F.col("_sold").isNotNull() | F.col("_is_planned"))
 
 
 def _begun(clock: Clock) -> list[Column]:
@@ -188,6 +213,22 @@ def to_store_states(periods: DataFrame, *, clock: Clock, start: int, end: int, c
     return packed.select("store_id", sold.alias("sold")).mapInPandas(each, "store_id STRING, store_state ARRAY<DOUBLE>")
 
 
+def _with_closed(
+    series: DataFrame, *, calendar: DataFrame | None, clock: Clock, start: int, end: int, future: int,
+    closed_periods: int
+) -> DataFrame:  # fmt: skip
+    """Adds closed, the share of each period's days by the calendar, and is_closed: nothing is sold here any more."""
+    last = series.groupBy("store_id").agg(F.max("_last").alias("_store_last"), F.min("_start").alias("_store_start"))
+    series = series.join(last, "store_id", how="left")
+    closed = to_closed(calendar, series=series, clock=clock, start=start, stop=end + future)
+    series = series.join(closed, "store_id", how="left")  # many to one, as `last`: a row a store
+    seen = F.greatest("_store_last", F.lit(start - 1))
+    since = F.coalesce(F.slice("closed", seen - start + 2, end - seen), F.array().cast("array<double>"))
+    shut = F.size(F.filter(since, lambda share: share >= 1))
+    is_idle = F.col("_store_last") <= end - closed_periods - shut
+    return series.withColumn("is_closed", F.coalesce(is_idle | (F.col("_discontinued") <= end), F.lit(False)))
+
+
 def _with_attributes(
     series: DataFrame, *, products: DataFrame | None, stores: DataFrame | None, clock: Clock
 ) -> DataFrame:
@@ -196,12 +237,13 @@ def _with_attributes(
         about = products.select(
             "product_id", "category", period_of(F.col("introduced_on"), clock=clock).alias("_introduced"),
             period_of(F.col("discontinued_on"), clock=clock).alias("_discontinued"),
+            F.col("introduced_on").alias("_introduced_on"), F.col("discontinued_on").alias("_discontinued_on"),
         )  # fmt: skip
         series = series.join(about, "product_id", how="left")  # many to one: product_id is the key of products
     else:
-        series = series.withColumns(
-            {"category": none.cast("string"), "_introduced": none.cast("int"), "_discontinued": none.cast("int")}
-        )
+        kinds = {"category": "string", "_introduced": "int", "_discontinued": "int", "_introduced_on": "date",
+                 "_discontinued_on": "date"}  # fmt: skip
+        series = series.withColumns({name: none.cast(kind) for name, kind in kinds.items()})
     if stores is not None:
         series = series.join(stores.select("store_id", "region"), "store_id", how="left")  # store_id is its key
     else:
@@ -214,7 +256,9 @@ def to_peers(periods: DataFrame, *, series: DataFrame, start: int, end: int, fut
 
     What was paid tells of the past alone: for a period that is to be foretold only plans count, with the period in
     which the last of them was known, since a price is paid only where something sold.
+    A broken series is nobody's peer; where all are, nothing is known.
     """
+    series = series.where(~F.col("_is_broken"))
     listed = series.groupBy("store_id", "category").agg(F.collect_list("first").alias("_firsts"))
     rows = periods.where(F.col("period").between(start, end + future)).join(
         series.select(*KEYS, "category"), list(KEYS), how="inner"

@@ -25,8 +25,14 @@ class Workshop:
         """One booster a cut, with the smear that the windows before it give."""
         if not frame.recipe.global_model:
             return []
-        panel = frame.panel(packed)
-        rows = lessons(panel, Past.of(panel), frame.days(panel), codes=frame.codes, recipe=frame.recipe)
+        panel = frame.panel(packed).opened()
+        rows = lessons(
+            panel,
+            Past.of(panel, frequency=frame.recipe.frequency),
+            frame.days(panel),
+            codes=frame.codes,
+            recipe=frame.recipe,
+        )
         found: list[Booster] = []
         sums = []
         for k, cut in enumerate(frame.cuts):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from retail_spark.forecast.backtest import class_of, demand_classes
 from retail_spark.forecast.panel import NEVER, PAID, PLANNED, to_panel
+from retail_spark.forecast.settings import JobSettings
 from retail_spark.forecast.settling import Frame, chosen_rows, forecast_rows, prior_sums, priors_of, tried_rows
 from tests.unit.forecast.shop import block, packed_of, panel_of, recipe_of
 
@@ -114,3 +115,12 @@ def test_a_closed_store_sells_nothing_more() -> None:
 def test_whatever_the_order_of_series_and_rows_the_forecasts_are_the_same() -> None:
     packed = packed_of(GOOD)
     pd.testing.assert_frame_equal(forecasts(packed), forecasts(packed.iloc[::-1]))
+
+
+def test_a_trend_goes_on() -> None:
+    packed = packed_of({"a/x": [float(t + 1) for t in range(130)]})
+    frame = Frame(recipe_of(horizon=2, models=JobSettings().models), end=100, periods=130)
+    tried = tried_rows(packed, frame, [])
+    chosen = chosen_rows(tried, frame, priors_of(prior_sums(tried, frame)))
+    found = forecast_rows(chosen, frame, {})
+    np.testing.assert_allclose(found["mean"], [131.0, 132.0], atol=0.5)

@@ -99,3 +99,11 @@ def test_series_hold_what_was_known_and_nothing_later(spark: SparkSession) -> No
 def features(ours: Panel, *, target: int, lead: int) -> np.ndarray:
     days = Days.of(ours.numbers, clock=CLOCK, events=[], easters=[])
     return matrix(ours, Past.of(ours), days, target=target, lead=lead, codes={}, recipe=recipe_of())
+
+
+def test_a_broken_series_is_nobodys_peer(spark: SparkSession) -> None:
+    sales = [sale(n, at=week(n), quantity=4.0) for n in range(12)]
+    sales += [sale(50, at=week(0), product_id="cheese"), sale(51, at=week(11), quantity=4e12, product_id="cheese")]
+    found = panel(spark, sales, [], [])
+    assert found.broken[0] is not None
+    assert found.peer_y[:, 11].tolist() == [4.0, 4.0]
