@@ -112,9 +112,11 @@ CALENDAR = Contract(
     key=("date", "region"),
     columns=(
         Column("date", DATE, "Day."),
-        Column("region", STRING, "Region, or * for all."),
+        Column("region", STRING, "Region, or * for all; any name that is unique where store_id is set."),
+        _optional("store_id", STRING, "Store whose own day it is, and of no other."),
         _optional("event_name", STRING, "Holiday or event."),
         Column("is_holiday", BOOLEAN, "True on a holiday, or in a holiday week where data is weekly."),
+        _optional("is_closed", BOOLEAN, "True where shops do not open on that day; NULL: the calendar does not say."),
         *ORIGIN,
     ),
 )

@@ -1,7 +1,7 @@
 -- What to order: the next four weeks of every store and product, and what covers nine outcomes of ten.
 SELECT store_id, product_id, round(sum(mean), 1) AS expected, round(sum(p90), 1) AS safe, min(model) AS model
 FROM gold.latest_forecasts
-WHERE step <= 4 AND status = 'ok'
+WHERE step <= 4 AND status <> 'failed'
 GROUP BY store_id, product_id
 ORDER BY expected DESC, store_id, product_id
 LIMIT 50;

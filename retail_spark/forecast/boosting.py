@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from retail_spark.forecast.features import NAMES, Codes, Days, Past, matrix
+from retail_spark.forecast.features import LEVEL_AT, Codes, Days, Past, matrix, names_of
 from retail_spark.forecast.panel import Array, Panel
 from retail_spark.forecast.recipe import Recipe
 
 if TYPE_CHECKING:
     import xgboost
 
+_GOLDEN_RATIO = 0.5 * (5**0.5 - 1)
 _LARGEST = 4.0
 """Largest log ratio to the level that is learned or foretold."""
 
@@ -80,17 +81,17 @@ def lessons(panel: Panel, past: Past, days: Days, *, codes: Codes, recipe: Recip
     leads = list(recipe.leads)
     marks = pd.util.hash_array(panel.keys["product_id"].to_numpy(dtype=object))
     for target in range(max(leads[0] + 1, panel.periods - recipe.train_periods), panel.periods):
-        some, told, chosen = panel, past, np.arange(panel.size)
+        some, told, chosen, sky = panel, past, np.arange(panel.size), days
         if share < 1.0:
             chosen = np.flatnonzero(_drawn(marks, period=int(panel.numbers[target]), share=share))
             if not len(chosen):
                 continue
-            some, told = panel.rows(chosen), past.rows(chosen)
-        for lead in _leads_of(leads, target, count=recipe.leads_per_row):
+            some, told, sky = panel.rows(chosen), past.rows(chosen), days.rows(chosen)
+        for lead in leads_of(leads, int(panel.numbers[target]), count=recipe.leads_per_row):
             if lead > target:
                 continue
             rows = np.flatnonzero(~np.isnan(some.y[:, target]) & (some.first <= target))
-            x = matrix(some, told, days, target=target, lead=lead, codes=codes, recipe=recipe)[rows]
+            x = matrix(some, told, sky, target=target, lead=lead, codes=codes, recipe=recipe)[rows]
             level = told.level[rows, target - lead]
             ratio = np.clip(told.y[rows, target] - level, -_LARGEST, _LARGEST)
             if recipe.objective in _BY_RATIO:
@@ -99,7 +100,7 @@ def lessons(panel: Panel, past: Past, days: Days, *, codes: Codes, recipe: Recip
             same = np.ones(len(rows))
             parts.append((x, ratio, weight, same * target, chosen[rows].astype(float), same * lead))
     if not parts:
-        return Lessons(np.empty((0, len(NAMES))), *(np.empty(0) for _ in range(5)))
+        return Lessons(np.empty((0, len(names_of(recipe.frequency)))), *(np.empty(0) for _ in range(5)))
     return Lessons(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -111,16 +112,20 @@ def _drawn(marks: npt.NDArray[np.uint64], *, period: int, share: float) -> npt.N
     return (mixed ^ (mixed >> np.uint64(31))) / 2.0**64 < share
 
 
-def _leads_of(leads: Sequence[int], target: int, *, count: int) -> list[int]:
-    """`count` of the leads, spread over all of them, other ones for each target."""
+def leads_of(leads: Sequence[int], period: int, *, count: int) -> list[int]:
+    """`count` of the leads, spread over all of them, other ones for each period.
+
+    They go round by the golden ratio: all come as often as others, on every weekday and in every season.
+    """
     if count >= len(leads):
         return list(leads)
-    return sorted({leads[(target * 5 + k * len(leads) // count) % len(leads)] for k in range(count)})
+    start = int(period * _GOLDEN_RATIO % 1.0 * len(leads))
+    return sorted({leads[(start + k * len(leads) // count) % len(leads)] for k in range(count)})
 
 
 def missed(x: Array, ratio: Array, *, booster: Booster, recipe: Recipe) -> tuple[float, float]:
     """Units sold and units foretold over lessons that the booster did not see."""
-    level = x[:, NAMES.index("level")]
+    level = x[:, LEVEL_AT]
     log_ratio = np.log(ratio) if recipe.objective in _BY_RATIO else ratio
     foretold = np.maximum(np.expm1(level + booster.margin(x)), 0.0)
     return float(np.expm1(level + log_ratio).sum()), float(foretold.sum())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from retail_spark.forecast.backtest import CLASSES, Tried
+from retail_spark.forecast.backtest import CLASSES, Tried, class_of
 from retail_spark.forecast.panel import Array
 from retail_spark.forecast.recipe import FALLBACK, GLOBAL, ZERO, Recipe
 
@@ -110,8 +110,8 @@ def choose(tried: Tried, scores: Scores, *, prior: Prior, recipe: Recipe, broken
     A series' own score counts by its known periods, that of its class as `prior_points` of them. A candidate whose
     bias is beyond `max_bias` is left out as long as one within it is there; ties go to the one named first.
     """
-    names = tried.names
-    means = np.array([[prior.get(c, {}).get(name, np.nan) for name in names] for c in tried.classes])
+    names, classes = tried.names, [class_of(str(name)) for name in tried.classes[at]]
+    means = np.array([[prior.get(c, {}).get(name, np.nan) for name in names] for c in classes])
     own = scores.of(recipe.select_by)
     weight = np.where(np.isnan(own), 0.0, scores.points[:, None])
     pull = np.where(np.isnan(means), 0.0, recipe.prior_points)
@@ -127,29 +127,37 @@ def choose(tried: Tried, scores: Scores, *, prior: Prior, recipe: Recipe, broken
     place = final.argmin(axis=1).astype(np.int64)
     reason, failed = [], []
     for n in range(len(place)):
-        told, error = _reason(n, final[n], blended[n], scores, tried, broken[n], select_by=recipe.select_by)
+        told, error = _reason(n, final[n], blended[n], scores, tried, broken[n], classes[n], select_by=recipe.select_by)
         reason.append(told)
         failed.append(error)
         if error is not None:
             place[n] = -1
-        elif tried.classes[n] == "dead":
+        elif classes[n] == "dead":
             place[n] = -2
     return Choice(place, reason, failed)
 
 
 def _reason(
-    n: int, final: Array, blended: Array, scores: Scores, tried: Tried, broken: str | None, *, select_by: str
+    n: int,
+    final: Array,
+    blended: Array,
+    scores: Scores,
+    tried: Tried,
+    broken: str | None,
+    demand_class: str,
+    *,
+    select_by: str,
 ) -> tuple[str, str | None]:
     """Why, in words, and what is wrong where nothing could be chosen."""
     if broken is not None:
         return "the fallback: the series is broken", broken
-    if tried.classes[n] == "dead":
+    if demand_class == "dead":
         return "nothing is sold here any more", None
     best = final.min()
     if not np.isfinite(best):
         return "the fallback: no model can take the series", "no model can take the series"
     if scores.points[n] == 0:
-        return f"no backtest of its own: the best of class {tried.classes[n]}", None
+        return f"no backtest of its own: the best of class {demand_class}", None
     equal = np.flatnonzero(final <= best + TIE)
     if len(equal) > 1:
         others = ", ".join(tried.names[k] for k in equal[1:3])
@@ -163,7 +171,7 @@ def picked(tried: Tried, choice: Choice, *, at: int) -> Array:
     """(N, horizon): what the chosen candidates say at cut number `at`; the fallback where they say nothing."""
     rows = np.arange(len(choice.place))
     said = tried.values[at][np.maximum(choice.place, 0), rows]
-    instead = tried.instead[at][:, None]
+    instead = tried.instead[at][:, None] * tried.open[at]
     said = np.where(np.isnan(said), instead, said)
     said = np.where((choice.place == -1)[:, None], instead, said)
     return np.where((choice.place == -2)[:, None], 0.0, said)

@@ -13,7 +13,7 @@ from pyspark.sql import types as T
 from retail_spark.forecast.contracts import QUANTILES
 from retail_spark.forecast.hierarchy import reconciled_rows
 from retail_spark.forecast.levels import member_of, with_members
-from retail_spark.forecast.panel import KEYS
+from retail_spark.forecast.panel import ENORMOUS, KEYS
 from retail_spark.forecast.recipe import Recipe
 from retail_spark.forecast.settling import Frame
 from retail_spark.forecast.transforms import exact_sum, to_packed, to_periods
@@ -34,8 +34,9 @@ def recipe_above(recipe: Recipe) -> Recipe:
 
 
 def to_packed_above(packed: DataFrame, *, levels: Sequence[str], frame: Frame) -> DataFrame:
-    """One packed row per level (as store_id) and member (as product_id): the sums of their series."""
-    known = packed.select(
+    """One packed row per level (as store_id) and member (as product_id): the sums of their series that are sound."""
+    is_sound = ~F.exists("quantity", lambda q: ~F.isnan(q) & (F.abs(q) > ENORMOUS))
+    known = packed.where(is_sound).select(
         *KEYS, "category", "region", F.explode(F.arrays_zip("period", "quantity")).alias("_row")
     ).select(*KEYS, "category", "region", "_row.*")  # fmt: skip
     is_past = (F.col("period") <= frame.end) & ~F.isnan("quantity")
@@ -54,17 +55,18 @@ def to_reconciled(
 ) -> DataFrame:
     """The forecasts with means that fit what the levels above say; quantiles move along. One group a date.
 
-    A series that sells nothing any more does not move.
+    A series that sells nothing any more does not move, nor does one that failed: it is in no sum above. A member
+    above that failed has no say.
     """
     names = above(levels)
     bottom = _by_step(chosen, frame=frame).select(
-        F.lit("").alias("level"), F.lit("").alias("member"), *KEYS, "step", "mean", "variance",
+        F.lit("").alias("level"), F.lit("").alias("member"), *KEYS, "step", "mean", "variance", "status",
         *(member_of(level).alias(f"in_{level}") for level in names),
     )  # fmt: skip
     blank = F.lit(None).cast("string")
-    upper = _by_step(chosen_above, frame=frame).select(
+    upper = _by_step(chosen_above.where("status != 'failed'"), frame=frame).select(
         F.col("store_id").alias("level"), F.col("product_id").alias("member"), *(blank.alias(key) for key in KEYS),
-        "step", "mean", "variance", *(blank.alias(f"in_{level}") for level in names),
+        "step", "mean", "variance", "status", *(blank.alias(f"in_{level}") for level in names),
     )  # fmt: skip
     schema = T.StructType(
         [*(T.StructField(key, T.StringType()) for key in KEYS), T.StructField("step", T.IntegerType()),
@@ -85,7 +87,7 @@ def _by_step(chosen: DataFrame, *, frame: Frame) -> DataFrame:
     """One row per series and step: mean, and variance of what was erred in the backtest."""
     first = frame.recipe.leads[0]
     rows = chosen.withColumn("variance", F.when(F.col("model_all") == "zero", F.lit(0.0)).otherwise(_variance()))
-    kept = [*KEYS, "category", "region", "variance"]
+    kept = [*KEYS, "category", "region", "variance", "status"]
     exploded = rows.select(*kept, F.posexplode("mean_all").alias("_at", "mean"))
     return exploded.withColumn("step", (F.col("_at") + first).cast("int"))
 

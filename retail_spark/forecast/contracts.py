@@ -17,7 +17,7 @@ from retail_spark.lake.contracts import (
 )
 
 LEVELS = ("store_product", "product", "category", "store", "region", "total")
-STATUSES = ("ok", "failed")
+STATUSES = ("ok", "outlier", "failed")
 QUANTILES = {"lo_95": 0.025, "p10": 0.1, "p50": 0.5, "p90": 0.9, "hi_95": 0.975}
 """Column -> the share of outcomes that lie below."""
 
@@ -41,8 +41,13 @@ _FORETOLD = (
     Column("model", STRING, "What made the mean: a model, an ensemble, zero, or fallback_mean."),
 )
 _STATE = (
-    Column("status", STRING, "ok, or failed: the fallback speaks.", check="status IN ('ok', 'failed')"),
-    Column("error", STRING, "What was wrong with the series.", nullable=True),
+    Column(
+        "status",
+        STRING,
+        "ok; outlier: quantities beyond reason were set aside; failed: the fallback speaks.",
+        check="status IN ('ok', 'outlier', 'failed')",
+    ),
+    Column("error", STRING, "What was wrong with the series: for an outlier, which quantity, and when.", nullable=True),
 )
 _ORDERED = (("quantiles_ordered", "lo_95 <= p10 AND p10 <= p50 AND p50 <= p90 AND p90 <= hi_95"),)
 

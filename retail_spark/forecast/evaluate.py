@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from retail_spark.forecast.settling import POLICY
-from retail_spark.registry.gates import Difference, Gate
+from retail_spark.registry.gates import Difference, Gate, judge
 
 BUCKETS = 64
 """Groups of series that are drawn anew for the intervals; drawn whole, since periods of a series err together."""
@@ -71,20 +70,46 @@ def difference(ours: Measured, theirs: Measured, *, their: str, replicates: int,
     return Difference(float((other.sum() - mine.sum()) / units.sum()), float(low), float(high))
 
 
-def gate_of(
-    ours: Measured,
-    champion: Measured | None,
-    *,
-    replicates: int,
-    seed: int,
-    max_bias: float,
-    max_coverage_error: float,
-) -> Gate:
+@dataclass(frozen=True)
+class Limits:
+    """How far bias of all units and the coverage of the 80 % intervals may lie from 0 and 80 %."""
+
+    bias: float
+    coverage: float
+
+    def of(self, measured: Measured) -> dict[str, tuple[float, float, float]]:
+        """Name -> (value, lowest allowed, highest allowed)."""
+        return {
+            "bias": (measured.bias(POLICY), -self.bias, self.bias),
+            "coverage_80": (measured.coverage("coverage_80"), 0.8 - self.coverage, 0.8 + self.coverage),
+        }
+
+    def excess(self, measured: Measured) -> float:
+        """How far outside, in widths of the limits, all in all; 0 within."""
+        return sum(max(low - v, v - high, 0.0) / (high - low) for v, low, high in self.of(measured).values())
+
+
+def kept_gate(
+    gate: Gate, ours: Measured, *, successor: Measured, limits: Limits, tolerance: float, replicates: int, seed: int
+) -> tuple[Gate, str | None]:
+    """The gate, and why a candidate that it refuses scores all the same.
+
+    The limits hold for whoever takes the place as well: a candidate that is nearer to them than its successor, and
+    whose WAPE is not clearly worse, keeps it.
+    """
+    refused = judge(gate, tolerance=tolerance)
+    if not refused or limits.excess(successor) <= limits.excess(ours):
+        return gate, None
+    if difference(ours, successor, their=POLICY, replicates=replicates, seed=seed).high < 0:
+        return gate, None
+    theirs = limits.of(successor)
+    values = ", ".join(f"{name} {v[0]:.3f} against {theirs[name][0]:.3f}" for name, v in limits.of(ours).items())
+    told = f"the candidate scores although {'; '.join(refused)}: what would take its place is worse ({values})"
+    return replace(gate, baselines={}, champion=None, limits={}), told
+
+
+def gate_of(ours: Measured, champion: Measured | None, *, limits: Limits, replicates: int, seed: int) -> Gate:
     """On WAPE against seasonal naive and the champion; bias and the coverage of the 80 % intervals within limits."""
-    limits: Mapping[str, tuple[float, float, float]] = {
-        "bias": (ours.bias(POLICY), -max_bias, max_bias),
-        "coverage_80": (ours.coverage("coverage_80"), 0.8 - max_coverage_error, 0.8 + max_coverage_error),
-    }
     against = None
     if champion is not None:
         against = difference(ours, champion, their=POLICY, replicates=replicates, seed=seed)
@@ -94,5 +119,5 @@ def gate_of(
         baselines={"seasonal naive": difference(ours, ours, their="reference", replicates=replicates, seed=seed)},
         champion=against,
         champion_score=champion.wape(POLICY) if champion is not None else None,
-        limits=limits,
+        limits=limits.of(ours),
     )

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from retail_spark.forecast.daily import NAMES as DAILY
+from retail_spark.forecast.daily import WINDOWS as DAILY_WINDOWS
+from retail_spark.forecast.daily import daily_features
 from retail_spark.forecast.panel import PAID, Array, Ints, Panel, trailing_mean
 from retail_spark.forecast.periods import Clock
 from retail_spark.forecast.promotions import NAMES as PROMOTIONS
@@ -36,11 +39,18 @@ NAMES: tuple[str, ...] = (
     "year_sin_1", "year_cos_1", "year_sin_2", "year_cos_2", "year_sin_3", "year_cos_3",
     "is_event", "event_before", "event_after", "to_event", "since_event", "to_easter", *CODED,
 )  # fmt: skip
+"""The features of weeks and months; those of days have more behind them."""
+LEVEL_AT = NAMES.index("level")
+
+
+def names_of(frequency: str) -> tuple[str, ...]:
+    """The features of a frequency, in their order."""
+    return (*NAMES, *DAILY) if frequency == "day" else NAMES
 
 
 @dataclass(frozen=True)
 class Days:
-    """What the calendar says of each column of a panel, (periods + future,) each."""
+    """What the calendar says of each column of a panel: (periods + future,), or (N, periods + future) by store."""
 
     by_name: Mapping[str, Array]
 
@@ -51,15 +61,35 @@ class Days:
         found: dict[str, Array] = {
             f"year_{kind}_{k}": f(2 * np.pi * k * year) for k in _HARMONICS for kind, f in _WAVES.items()
         }
-        to, since = _distances(numbers, events)
-        found |= {"is_event": (to == 0).astype(float), "to_event": to, "since_event": since}
-        found |= {"event_before": (since == 1).astype(float), "event_after": (to == 1).astype(float)}
+        found |= _event_features(numbers, events)
+        found["weekday"] = ((numbers + 3) % 7).astype(np.float64)  # of days alone: 1970 began on a Thursday
         near = np.array([min((e - n for e in easters), key=abs, default=99) for n in numbers], dtype=np.float64)
         found["to_easter"] = np.clip(near, -6, 6)
         return cls(found)
 
+    def of_stores(self, stores: pd.Series, *, numbers: Ints, events: Mapping[str, Sequence[int]]) -> Days:
+        """With the holidays of each series' own store, where `events` knows it."""
+        codes, names = pd.factorize(stores)
+        own = [_event_features(numbers, events[name]) if name in events else self.by_name for name in names]
+        found = {name: np.stack([by_name[name] for by_name in own])[codes] for name in _EVENTS}
+        return Days({**self.by_name, **found})
+
+    def rows(self, index: Ints) -> Days:
+        """Those series alone."""
+        return Days({name: v[index] if v.ndim == 2 else v for name, v in self.by_name.items()})
+
 
 _WAVES = {"sin": np.sin, "cos": np.cos}
+
+
+_EVENTS = ("is_event", "to_event", "since_event", "event_before", "event_after")
+
+
+def _event_features(numbers: Ints, events: Sequence[int]) -> dict[str, Array]:
+    """_EVENTS of each period."""
+    to, since = _distances(numbers, events)
+    found = {"is_event": (to == 0).astype(float), "to_event": to, "since_event": since}
+    return found | {"event_before": (since == 1).astype(float), "event_after": (to == 1).astype(float)}
 
 
 def _distances(numbers: Ints, events: Sequence[int]) -> tuple[Array, Array]:
@@ -87,12 +117,14 @@ class Past:
     """(N,): a number for the product of each series."""
 
     @classmethod
-    def of(cls, panel: Panel) -> Past:
+    def of(cls, panel: Panel, *, frequency: str = "week") -> Past:
+        length = 28 if frequency == "day" else _LEVEL  # whole weeks, or the level would know the weekday
+        windows = (*_WINDOWS, *DAILY_WINDOWS) if frequency == "day" else _WINDOWS
         y = np.log1p(panel.y)
         peers = np.log1p(panel.peer_y[:, : panel.periods])
-        recent_peers = trailing_mean(peers, length=_LEVEL)
+        recent_peers = trailing_mean(peers, length=length)
         count = np.cumsum(~np.isnan(y), axis=1)
-        own = trailing_mean(y, length=_LEVEL)
+        own = trailing_mean(y, length=length)
         for longer in (52, y.shape[1]):
             own = np.where(np.isnan(own), trailing_mean(y, length=longer), own)
         few = np.minimum(count, _LEVEL)
@@ -107,7 +139,7 @@ class Past:
         level = np.nan_to_num(level)
         ratio = y - np.concatenate([level[:, :1], level[:, :-1]], axis=1)
         product = pd.factorize(panel.keys["product_id"])[0].astype(np.int64)
-        return cls(y, level, ratio, {k: trailing_mean(y, length=k) for k in _WINDOWS}, names, product)
+        return cls(y, level, ratio, {k: trailing_mean(y, length=k) for k in dict.fromkeys(windows)}, names, product)
 
     def rows(self, index: Ints) -> Past:
         """Those series alone: whole products."""
@@ -119,15 +151,15 @@ class Past:
 
 
 def matrix(panel: Panel, past: Past, days: Days, *, target: int, lead: int, codes: Codes, recipe: Recipe) -> Array:
-    """(N, len(NAMES)): the rows of one target column at one lead. What is relative to the level is marked so below."""
-    last, year = target - lead, 52 if recipe.frequency == "week" else 364
+    """(N, len(names_of)): the rows of one target column at one lead. What is relative to the level is marked so."""
+    last, year = target - lead, recipe.clock.year
     level = past.level[:, last]
     found: dict[str, Array] = {"lead": np.full(panel.size, float(lead)), "level": level}
     found["age"] = past.by_name["age"][:, last]
     for k in _LAGS:
         found[f"lag_{k}"] = _at(past.y, last + 1 - k) - level
     for k, values in past.windows.items():
-        found[f"mean_{k}"] = values[:, last] - level
+        found[f"mean_{k}"] = found[f"mean_{k}_days"] = values[:, last] - level
     found |= {name: past.by_name[name][:, last] for name in ("deviation_13", "zeros_13")}
     found["peers_recent"] = past.by_name["peers_recent"][:, last] - level
     before = target - year
@@ -136,10 +168,12 @@ def matrix(panel: Panel, past: Past, days: Days, *, target: int, lead: int, code
     found["last_year_around"] = _mean_of_known(around) - level
     found["peers_last_year"] = _at(past.by_name["peers"], before, until=last) - past.by_name["peers_recent"][:, last]
     found |= _prices(panel, past, target=target, last=last)
-    found |= {name: np.repeat(values[target], panel.size) for name, values in days.by_name.items()}
+    found |= {n: np.broadcast_to(values[..., target], panel.size) for n, values in days.by_name.items()}
+    if recipe.frequency == "day":
+        found |= daily_features(panel, past.y, level, past.product, days.by_name["is_event"], target=target, last=last)
     for name in CODED:
         found[name] = np.asarray(panel.keys[name].map(codes.get(name, {})), dtype=np.float64)
-    return np.column_stack([found[name] for name in NAMES]).astype(np.float64)
+    return np.column_stack([found[name] for name in names_of(recipe.frequency)]).astype(np.float64)
 
 
 def _at(values: Array, column: int, *, until: int | None = None) -> Array:
@@ -171,8 +205,7 @@ def _prices(panel: Panel, past: Past, *, target: int, last: int) -> dict[str, Ar
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = _logs(told["price"])
         usual = _mean_of_known(logs[:, recent].T)
-        peer = np.where(panel.known[:, target] <= last, panel.peer_price[:, target], panel.peer_price[:, last])
-        peers = _logs(peer)
+        peers = _logs(panel.peers_ahead(target=target, last=last))
         peers_usual = _mean_of_known(_logs(panel.peer_price[:, start : last + 1][:, recent]).T)
         promoted = told["promotion"][:, recent] + told["deal"][:, recent] > 0
         past_y = np.where(promoted, past.y[:, start : last + 1][:, recent], np.nan)

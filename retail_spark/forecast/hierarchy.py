@@ -60,10 +60,15 @@ def sums_of(members: Mapping[str, npt.NDArray[np.str_]]) -> tuple[csr_array, lis
 def reconciled_rows(rows: pd.DataFrame, *, levels: list[str]) -> pd.DataFrame:
     """One date: the bottom's rows with their reconciled mean.
 
-    Takes bottom rows (level empty; a column of members for each of `levels`; mean and variance) and rows above them
-    (level, member, mean, variance). A member above without a forecast of its own has no say.
+    Takes bottom rows (level empty; a column of members for each of `levels`; mean, variance and status) and rows
+    above them (level, member, mean, variance). A member above without a forecast of its own has no say. A bottom row
+    that failed stays as it is: what lies above was forecast without it.
     """
-    bottom = rows[rows["level"] == ""].sort_values(["store_id", "product_id"]).reset_index(drop=True)
+    every = rows[rows["level"] == ""].sort_values(["store_id", "product_id"]).reset_index(drop=True)
+    bottom = every[every["status"] != "failed"].reset_index(drop=True)
+    failed = every[every["status"] == "failed"].assign(reconciled=lambda found: found["mean"])
+    if not len(bottom):
+        return failed
     sums, names = sums_of({level: bottom[f"in_{level}"].to_numpy(dtype=str) for level in levels})
     above = rows[rows["level"] != ""].set_index(["level", "member"])[["mean", "variance"]]
     told = above.reindex(pd.MultiIndex.from_tuples(names)).to_numpy()
@@ -73,4 +78,4 @@ def reconciled_rows(rows: pd.DataFrame, *, levels: list[str]) -> pd.DataFrame:
     if has_say.any():
         spread_above = np.maximum(told[has_say, 1], 1e-9)
         moved = reconcile(base, spread, sums=sums[has_say], upper=told[has_say, 0], upper_variance=spread_above)
-    return bottom.assign(reconciled=moved)
+    return pd.concat([bottom.assign(reconciled=moved), failed], ignore_index=True)

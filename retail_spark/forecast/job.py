@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -15,16 +16,17 @@ from retail_spark.forecast.contracts import (
     FORECAST_TRIALS,
     FORECASTS,
 )
-from retail_spark.forecast.evaluate import gate_of
+from retail_spark.forecast.evaluate import Limits, gate_of, kept_gate
 from retail_spark.forecast.figures import added_figure, coverage_figure, series_figure
 from retail_spark.forecast.levels import to_level_errors, to_levels
-from retail_spark.forecast.making import Made, baseline_of, example_of, make, reconciled
+from retail_spark.forecast.making import Made, baseline_of, days_of, example_of, make, reconciled
 from retail_spark.forecast.packing import Policy, to_candidate
 from retail_spark.forecast.recipe import Recipe
+from retail_spark.forecast.rhythm import settled
 from retail_spark.forecast.settings import JobSettings
 from retail_spark.forecast.settling import coverage_by_step, examples
 from retail_spark.lake.writers import Write, replace_slice
-from retail_spark.registry.gates import Gate, Verdict
+from retail_spark.registry.gates import Gate, Verdict, judge
 from retail_spark.registry.models import Candidate
 from retail_spark.run import Job, Outcome, Run, job
 
@@ -37,8 +39,12 @@ def forecast(run: Run, settings: JobSettings) -> Outcome:
     Raises InputError when nothing was sold by as_of. Where the last window has nothing to measure on, nothing is
     registered, and the policy forecasts all the same.
     """
-    recipe = settings.recipe()
-    made = make(run, settings, recipe, name="own")
+    days = days_of(run, settings)
+    settings, told = settled(settings, days)
+    if told is not None:
+        run.progress.note(told)
+    recipe, carry_out = settings.recipe(), partial(make, run, settings, days=days)
+    made = carry_out(recipe, name="own")
     shown = {"series": float(made.chosen.count()), "series_fitted": float(made.fitted()),
              "windows": float(made.frame.windows)}  # fmt: skip
     if made.frame.windows < 2 or not made.measured.has_points:
@@ -46,12 +52,9 @@ def forecast(run: Run, settings: JobSettings) -> Outcome:
         return Outcome(tables=(*_tables(run, settings, made), *_kept(made)), metrics=shown)
     theirs = _champion_recipe(run)
     is_same = theirs is None or theirs == recipe
-    champion = made if is_same else make(run, settings, theirs, name="champion")  # type: ignore[arg-type]
-    gate = gate_of(
-        made.measured, champion.measured if run.champion is not None else None, replicates=settings.replicates,
-        seed=run.seed, max_bias=settings.max_total_bias, max_coverage_error=settings.max_coverage_error,
-    )  # fmt: skip
-    baseline = cache(lambda: make(run, settings, baseline_of(recipe), name="baseline"))
+    champion = made if is_same else carry_out(theirs, name="champion")  # type: ignore[arg-type]
+    baseline = cache(lambda: carry_out(baseline_of(recipe), name="baseline"))
+    gate = _gate(run, settings, made, champion=champion if run.champion is not None else None, baseline=baseline)
     makers: dict[str, Callable[[], Made]] = {
         "candidate": lambda: made,
         "champion": lambda: champion,
@@ -79,6 +82,21 @@ JOB: Job = job(
 )(forecast)
 
 
+def _gate(run: Run, settings: JobSettings, made: Made, *, champion: Made | None, baseline: Callable[[], Made]) -> Gate:
+    """The gate; open where it would refuse a candidate for the sake of a worse scorer, which is told."""
+    limits = Limits(settings.max_total_bias, settings.max_coverage_error)
+    drawn: dict[str, Any] = {"limits": limits, "replicates": settings.replicates, "seed": run.seed}
+    gate = gate_of(made.measured, champion.measured if champion is not None else None, **drawn)
+    tolerance = run.settings.gate.tolerance
+    if not judge(gate, tolerance=tolerance):
+        return gate
+    successor = (champion or baseline()).measured
+    gate, told = kept_gate(gate, made.measured, successor=successor, tolerance=tolerance, **drawn)
+    if told is not None:
+        run.progress.note(told)
+    return gate
+
+
 def _level_metrics(made: Made, settings: JobSettings) -> dict[str, float]:
     """wape_product, wape_total, ...: of the sums of each level, in the held-out window."""
     rows = to_level_errors(made.chosen, levels=settings.levels).collect()  # one row a level
@@ -103,7 +121,8 @@ def _champion_recipe(run: Run) -> Recipe | None:
 def _candidate(made: Made, gate: Gate) -> Candidate:
     """The policy with the last booster, shown on the history of three series."""
     booster = made.boosters[-1] if made.boosters else None
-    policy = Policy(made.frame.recipe, booster, made.priors, made.pools, tuple(made.frame.events))
+    policy = Policy(made.frame.recipe, booster, made.priors, made.pools, tuple(made.frame.events),
+                    {store: tuple(events) for store, events in made.frame.store_events.items()})  # fmt: skip
     packed = made.packed.orderBy("store_id", "product_id").limit(3).toPandas()
     return to_candidate(policy, gate=gate, example=example_of(packed, made.frame))
 

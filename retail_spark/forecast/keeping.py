@@ -17,8 +17,10 @@ from pyspark.sql import functions as F
 
 from retail_spark import __version__
 from retail_spark.forecast.boosting import Booster
-from retail_spark.forecast.features import NAMES
-from retail_spark.forecast.panel import ATTRIBUTES, KEYS
+from retail_spark.forecast.features import names_of
+from retail_spark.forecast.opening import OPENING
+from retail_spark.forecast.panel import ATTRIBUTES, KEYS, PEERS
+from retail_spark.forecast.recipe import PROMOTED
 from retail_spark.forecast.settling import KEPT, MARK, Frame
 from retail_spark.forecast.transforms import PARTS
 from retail_spark.local_rows import frame_of_rows
@@ -28,21 +30,29 @@ def with_fingerprint(packed: DataFrame, *, frame: Frame) -> DataFrame:
     """Same grain; adds fingerprint, 32 hexadecimal digits: of all series of the product, the recipe and the time."""
     zipped = F.arrays_zip("period", "quantity", "out")
     units = F.filter(zipped, lambda e: (e.period <= frame.end) & ~(F.isnan(e.quantity) & F.isnan(e.out)))
-    marks = packed.groupBy("product_id").agg(*_halves([F.col("store_id"), F.col("product_id"), F.col("first"), units]))
-    told = F.lit(json.dumps([__version__, frame.recipe.to_json(), frame.end, frame.periods]))
+    begun = ("store_state", "sold_from", "is_late", "is_stores")
+    parts = [F.col(name) for name in (*KEYS, "first", *begun, *OPENING)] + [units]
+    if PROMOTED in frame.recipe.models:
+        parts.append(F.arrays_zip("period", *(n for n in PARTS if n.endswith(("promotion", "deal", "known")))))
+    marks = packed.groupBy("product_id").agg(*_halves(parts))
+    told = F.lit(json.dumps([__version__, frame.recipe.to_json(), frame.end, frame.periods, _calendar(frame)]))
     mark = F.concat(*[F.lpad(F.hex(F.xxhash64(F.col(name), told)), 16, "0") for name in ("_h0", "_h1")])
     return packed.join(marks.select("product_id", mark.alias(MARK)), on="product_id", how="left")
+
+
+def _calendar(frame: Frame) -> list[object]:
+    return [list(frame.events), {store: list(events) for store, events in sorted(frame.store_events.items())}]
 
 
 def fingerprint_of(packed: DataFrame, *, frame: Frame, seed: int) -> str:
     """The fingerprint of all that the boosters learn from: the past of all series with plans and peers, the seed."""
     zipped = F.arrays_zip("period", *PARTS)
     past = F.filter(zipped, lambda e: e.period <= frame.end)
-    peers = [F.slice(name, 1, frame.periods) for name in ("peer_y", "peer_price")]
-    about = [F.col(name) for name in (*KEYS, *ATTRIBUTES, "first", "is_closed", MARK)]
+    peers = [F.slice(name, 1, frame.periods) for name in PEERS]
+    about = [F.col(name) for name in (*KEYS, *ATTRIBUTES, "first", "is_closed", *OPENING, MARK)]
     row = packed.agg(*_halves([*about, past, *peers])).collect()[0]
     codes = {name: dict(numbers) for name, numbers in frame.codes.items()}
-    told = json.dumps([NAMES, list(frame.events), codes, seed], sort_keys=True)
+    told = json.dumps([names_of(frame.recipe.frequency), _calendar(frame), codes, seed], sort_keys=True)
     return hashlib.sha256(f"{row['_h0']} {row['_h1']} {told}".encode()).hexdigest()[:32]
 
 

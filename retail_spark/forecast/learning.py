@@ -10,9 +10,10 @@ from pyspark.sql import DataFrame, GroupedData
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from retail_spark.forecast.backtest import NEW
 from retail_spark.forecast.boosting import Booster, lessons, missed, parameters
 from retail_spark.forecast.choosing import Prior
-from retail_spark.forecast.features import CODED, NAMES, Codes, Past
+from retail_spark.forecast.features import CODED, Codes, Past, names_of
 from retail_spark.forecast.panel import ATTRIBUTES, KEYS, Array
 from retail_spark.forecast.settling import (
     ALL,
@@ -42,13 +43,18 @@ LESSONS = T.StructType([
     *(T.StructField(name, T.DoubleType()) for name in ("target", "lead", "ratio", "weight")),
     T.StructField("x", T.ArrayType(T.FloatType())),
 ])  # fmt: skip
-TRIED = _schema([*KEYS, *ATTRIBUTES, "demand_class", "broken", MARK], arrays=("values", "actual", "scale", "instead"))
+_CLASSES = T.StructField("classes", T.ArrayType(_TEXT))
+TRIED = _schema(
+    [*KEYS, *ATTRIBUTES, "broken", "set_aside", MARK], arrays=("values", "actual", "scale", "instead", "open")
+)
+TRIED = TRIED.add(_CLASSES)
 CHOSEN = _schema(
     [*KEYS, *ATTRIBUTES, "demand_class", "model_early", "model_all", "reason", "error", "status"],
     numbers=("scale_early", "scale_all"),
-    arrays=("mean_early", "errors_early", "mean_all", "errors_all", "actual", "reference", "history", "backtest",
+    arrays=("mean_early", "errors_early", "open_early", "mean_all", "errors_all", "open_all", "actual", "reference",
+            "history", "backtest",
             "rmsse", "pinball", "bias", "wape"),
-)  # fmt: skip
+).add(_CLASSES)  # fmt: skip
 _SUMS = _schema(["span", "demand_class", "model"], numbers=("total", "series"))
 
 
@@ -81,8 +87,15 @@ def to_lessons(packed: DataFrame, *, frame: Frame) -> DataFrame:
     share = share_to_learn(packed, frame=frame)
 
     def teach(batch: pd.DataFrame) -> pd.DataFrame:
-        panel = frame.panel(batch)
-        found = lessons(panel, Past.of(panel), frame.days(panel), codes=frame.codes, recipe=frame.recipe, share=share)
+        panel = frame.panel(batch).opened()
+        found = lessons(
+            panel,
+            Past.of(panel, frequency=frame.recipe.frequency),
+            frame.days(panel),
+            codes=frame.codes,
+            recipe=frame.recipe,
+            share=share,
+        )
         rows = panel.keys.loc[found.series.astype(int), list(KEYS)].reset_index(drop=True)
         numbers = {name: getattr(found, name) for name in ("target", "lead", "ratio", "weight")}
         return rows.assign(**numbers, x=list(found.x.astype(np.float32)))
@@ -101,7 +114,7 @@ def train(rows: DataFrame, *, cut: int, frame: Frame, seed: int) -> Booster | No
     known = rows.where(F.col("target") < cut)
     if known.limit(_FEWEST_LESSONS).count() < _FEWEST_LESSONS:
         return None
-    names = [f"x{n}" for n in range(len(NAMES))]
+    names = [f"x{n}" for n in range(len(names_of(recipe.frequency)))]
     columns = [F.col("x")[n].alias(name) for n, name in enumerate(names)]
     order = (*KEYS, "target", "lead")
     flat = known.select(*order, F.col("ratio").alias("label"), "weight", *columns)
@@ -156,11 +169,16 @@ def to_chosen(tried: DataFrame, *, frame: Frame, priors: Mapping[str, Prior]) ->
 
 
 def to_pools(chosen: DataFrame, *, frame: Frame, span: str) -> Pools:
-    """Quantiles of past errors by class and step, and by step alone. Classes with few errors are NaN."""
+    """Quantiles of past errors by the class at the cut and step, and by step alone. Classes with few errors are NaN.
+
+    All new series are a class as well, beside those of each age.
+    """
     horizon = frame.recipe.horizon
-    long = chosen.where(F.col("status") == "ok").select("demand_class", F.posexplode(f"errors_{span}"))
+    long = chosen.where(F.col("status") != "failed").select("classes", F.posexplode(f"errors_{span}"))
     long = long.where(~F.isnan("col") & F.col("col").isNotNull()).withColumn("step", F.col("pos") % horizon)
-    every = long.unionByName(long.withColumn("demand_class", F.lit(ALL)))
+    name = F.element_at("classes", F.floor(F.col("pos") / horizon).cast("int") + 1)
+    names = F.array_compact(F.array(F.lit(ALL), name, F.when(F.startswith(name, F.lit(NEW)), F.lit(NEW))))
+    every = long.withColumn("demand_class", F.explode(names))
     rows = every.groupBy("demand_class", "step").agg(
         F.percentile("col", F.array(*map(F.lit, SHARES))).alias("q"), F.count(F.lit(1)).alias("errors")
     )

@@ -20,9 +20,14 @@ def with_members(rows: DataFrame, *, levels: Sequence[str]) -> DataFrame:
 
 def member_of(level: str) -> Column:
     """Who a series belongs to at a level."""
-    whole = {"total": F.lit("*"), "store_product": F.concat_ws(" | ", "store_id", "product_id")}
+    whole = {"total": F.lit("*"), "store_product": F.concat_ws(" | ", _escaped("store_id"), _escaped("product_id"))}
     ids = {"product": "product_id", "store": "store_id", "category": "category", "region": "region"}
     return whole[level] if level in whole else F.col(ids[level])
+
+
+def _escaped(name: str) -> Column:
+    """An id in which no bar stands by itself, so that two pairs of ids are never one text."""
+    return F.replace(F.replace(F.col(name), F.lit("\\"), F.lit("\\\\")), F.lit("|"), F.lit("\\|"))
 
 
 def to_levels(forecasts: DataFrame, chosen: DataFrame, *, levels: Sequence[str], model: str) -> DataFrame:
@@ -34,8 +39,14 @@ def to_levels(forecasts: DataFrame, chosen: DataFrame, *, levels: Sequence[str],
     no_error = F.array(*(F.lit(0.0) for _ in SHARES))
     error = F.coalesce("q", no_error)
     columns = {name: F.greatest(F.col("mean") * (1 + error[k]), F.lit(0.0)) for k, name in enumerate(QUANTILES)}
-    rows = joined.withColumns(columns).withColumn("model", F.lit(model))
+    rows = joined.withColumns(columns).transform(_with_mean_inside).withColumn("model", F.lit(model))
     return rows.withColumns({"status": F.lit("ok"), "error": F.lit(None).cast("string")}).drop("q")
+
+
+def _with_mean_inside(rows: DataFrame) -> DataFrame:
+    """Intervals that hold their mean."""
+    ends = {n: F.least(n, "mean") if s < 0.5 else F.greatest(n, "mean") for n, s in QUANTILES.items() if s != 0.5}
+    return rows.withColumns(ends)
 
 
 def fine_sum(name: str) -> Column:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 
 import pandas as pd
@@ -43,11 +44,13 @@ from retail_spark.forecast.learning import (
     to_tried,
     train,
 )
+from retail_spark.forecast.opening_days import events_of
 from retail_spark.forecast.panel import ATTRIBUTES
 from retail_spark.forecast.recipe import REFERENCE, Recipe
+from retail_spark.forecast.rhythm import closed_weekdays
 from retail_spark.forecast.settings import JobSettings
 from retail_spark.forecast.settling import KEPT, Frame, Pools, accuracy_rows, forecast_rows, measured_rows
-from retail_spark.forecast.transforms import period_of, to_out, to_packed, to_periods, to_planned, to_sold
+from retail_spark.forecast.transforms import to_out, to_packed, to_periods, to_planned, to_sold
 from retail_spark.run import Run
 
 _FEWEST_BUCKETS, _SERIES_A_BUCKET = 8, 2000
@@ -99,7 +102,7 @@ class Made:
     def sample(self, size: int) -> pd.DataFrame:
         """At most `size` series, picked by their hash."""
         order = (F.xxhash64("store_id", "product_id"), "store_id", "product_id")
-        return self.chosen.where("status = 'ok'").orderBy(*order).limit(size).toPandas()  # bounded
+        return self.chosen.where("status <> 'failed'").orderBy(*order).limit(size).toPandas()  # bounded
 
     def forecasts(self) -> DataFrame:
         """One row per series and period ahead, with ATTRIBUTES."""
@@ -120,10 +123,10 @@ class Made:
         return rows.withColumns({name: F.when(~F.isnan(name), F.col(name)) for name in numbers})
 
 
-def make(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> Made:
-    """Carries the recipe out. Raises InputError when nothing was sold by then."""
+def make(run: Run, settings: JobSettings, recipe: Recipe, *, days: Sequence[date], name: str) -> Made:
+    """Carries the recipe out; `days` are those with sales. Raises InputError when nothing was sold by then."""
     with run.progress.step("series"):
-        packed, frame = prepare(run, settings, recipe, name=name)
+        packed, frame = prepare(run, settings, recipe, days=days, name=name)
     boosters: Sequence[Booster] = ()
     mark = ""
     with run.progress.step("boosters"):
@@ -157,16 +160,29 @@ def baseline_of(recipe: Recipe) -> Recipe:
     return replace(recipe, models=(REFERENCE,), ensembles=(), global_model=False)
 
 
-def prepare(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> tuple[DataFrame, Frame]:
+def days_of(run: Run, settings: JobSettings) -> list[date]:
+    """The days on which anything was sold by as_of, in order."""
+    day = F.to_date(F.from_utc_timestamp("sold_at", settings.time_zone)).alias("day")
+    rows = run.read(SALES).where("quantity > 0").select(day).distinct().orderBy("day").collect()  # dates
+    return [row["day"] for row in rows]
+
+
+def prepare(
+    run: Run, settings: JobSettings, recipe: Recipe, *, days: Sequence[date], name: str
+) -> tuple[DataFrame, Frame]:
     """The packed series as known by as_of, staged, and the frame over them."""
     clock = recipe.clock
-    end = clock.last_complete(run.as_of)
+    end = clock.last_complete(run.as_of, closed=closed_weekdays(days) if clock.row_days == 1 else frozenset())
     sold = to_sold(run.read(SALES), clock=clock, returns=settings.returns, renamed=settings.renamed)
     further = []
     if run.has(PLANNED_PRICES):
-        further.append(to_planned(run.read(PLANNED_PRICES), clock=clock, plan_days=settings.plan_days))
+        further.append(
+            to_planned(run.read(PLANNED_PRICES), clock=clock, plan_days=settings.plan_days, renamed=settings.renamed)
+        )
     if run.has(INVENTORY):
-        further.append(to_out(run.read(INVENTORY), clock=clock, share=settings.stockout_share))
+        further.append(
+            to_out(run.read(INVENTORY), clock=clock, share=settings.stockout_share, renamed=settings.renamed)
+        )
     periods = run.stage(f"{name}_periods", to_periods(sold, *further))
     is_sold = (F.col("quantity") > 0) & (F.col("period") <= end)
     series = F.approx_count_distinct(F.xxhash64("store_id", "product_id"))
@@ -180,22 +196,23 @@ def prepare(run: Run, settings: JobSettings, recipe: Recipe, *, name: str) -> tu
     packed = to_packed(
         periods, products=run.read(PRODUCTS) if run.has(PRODUCTS) else None,
         stores=run.read(STORES) if run.has(STORES) else None, clock=clock, end=end, history=history,
-        future=recipe.reach, closed_periods=settings.closed_periods, buckets=buckets,
+        future=recipe.reach, closed_periods=settings.length("closed_periods"), buckets=buckets,
+        calendar=run.read(CALENDAR) if run.has(CALENDAR) else None,
     )  # fmt: skip
-    frame = Frame(recipe, end, history, _events(run, recipe), buckets=buckets)
+    events, store_events = _events(run, recipe)
+    frame = Frame(recipe, end, history, events, buckets=buckets, store_events=store_events)
     marked = run.stage(f"{name}_marked", packed).transform(with_fingerprint, frame=frame)
     packed = run.stage(f"{name}_packed", marked.transform(with_kept, run.previous(FORECAST_TRIALS)))
     codes = codes_of(packed, most=settings.max_codes) if recipe.global_model else {}
     return packed, replace(frame, codes=codes)
 
 
-def _events(run: Run, recipe: Recipe) -> tuple[int, ...]:
-    """The periods that hold a holiday."""
+def _events(run: Run, recipe: Recipe) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    """The periods that hold a holiday: of all stores, and of those with others."""
     if not run.has(CALENDAR):
-        return ()
-    period = period_of(F.col("date"), clock=recipe.clock).alias("period")
-    rows = run.read(CALENDAR).where("is_holiday").select(period).distinct().orderBy("period").collect()  # dates
-    return tuple(int(row["period"]) for row in rows)
+        return (), {}
+    stores = run.read(STORES) if run.has(STORES) else None
+    return events_of(run.read(CALENDAR), stores=stores, clock=recipe.clock)
 
 
 def learn(run: Run, packed: DataFrame, frame: Frame, *, name: str) -> list[Booster]:

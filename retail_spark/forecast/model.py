@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from retail_spark.forecast.panel import Array, filled_forward, trailing_mean
+from retail_spark.forecast.weekdays import recent_means
 
 Cuts = Sequence[int]
 Model = Callable[..., Array]
 _ALPHAS = np.array([0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9])[:, None]
 _SMOOTHING = 0.1
+_LEVELS, _TRENDS, _DAMPINGS = np.array([0.1, 0.3, 0.6]), np.array([0.05, 0.1, 0.3, 0.6]), np.array([0.9, 0.98, 1.0])
 
 
 def naive(y: Array, *, cuts: Cuts, reach: int, season: int) -> Array:
@@ -43,6 +45,11 @@ def seasonal_naive(y: Array, *, cuts: Cuts, reach: int, season: int) -> Array:
     return np.stack(found)
 
 
+def seasonal_mean(y: Array, *, cuts: Cuts, reach: int, season: int) -> Array:
+    """The mean of the last 8 known values at the same place in the season: of the same weekday, where it is a week."""
+    return recent_means(y, None, cuts=cuts, reach=reach, season=season)
+
+
 def ses(y: Array, *, cuts: Cuts, reach: int, season: int) -> Array:
     """Simple exponential smoothing; of ten weights the one that foretold the past best, for each series and cut."""
     count, periods = y.shape
@@ -58,6 +65,30 @@ def ses(y: Array, *, cuts: Cuts, reach: int, season: int) -> Array:
         if t + 1 in cuts:
             answers[t + 1] = level[squares.argmin(axis=0), np.arange(count)]
     return _flat(answers, cuts=cuts, reach=reach)
+
+
+def damped_trend(y: Array, *, cuts: Cuts, reach: int, season: int) -> Array:
+    """Holt's level and trend, the trend damped (Gardner and McKenzie 1985); of 36 weightings the best in the past.
+
+    The trend begins at 0, so that two values that happen to differ are no trend.
+    """
+    alpha, beta, phi = (grid.reshape(-1, 1) for grid in np.meshgrid(_LEVELS, _TRENDS, _DAMPINGS, indexing="ij"))
+    level = np.full((len(alpha), len(y)), np.nan)
+    trend, squares = np.zeros_like(level), np.zeros_like(level)
+    answers = {}
+    for t in range(y.shape[1]):
+        value = y[:, t]
+        is_known = ~np.isnan(value)
+        said = level + phi * trend
+        error = np.where(is_known & ~np.isnan(level), value - said, 0.0)
+        squares += error**2
+        level = np.where(np.isnan(level) & is_known, value, said + alpha * error)
+        trend = phi * trend + alpha * beta * error
+        if t + 1 in cuts:
+            best = (squares.argmin(axis=0), np.arange(len(y)))
+            powers = np.cumsum(phi[best[0]] ** np.arange(1, reach + 1), axis=1)
+            answers[t + 1] = np.maximum(level[best][:, None] + powers * trend[best][:, None], 0.0)
+    return np.stack([answers[c] for c in cuts])
 
 
 def croston_sba(y: Array, *, cuts: Cuts, reach: int, season: int) -> Array:
@@ -138,6 +169,8 @@ LOCAL: dict[str, Model] = {
     "seasonal_naive": seasonal_naive,
     "mean": mean,
     "ses": ses,
+    "damped_trend": damped_trend,
+    "seasonal_mean": seasonal_mean,
     "croston_sba": croston_sba,
     "tsb": tsb,
     "adida": adida,

@@ -14,7 +14,8 @@ import pandas as pd
 
 from retail_spark.forecast.boosting import Booster
 from retail_spark.forecast.choosing import Prior
-from retail_spark.forecast.features import NAMES
+from retail_spark.forecast.features import names_of
+from retail_spark.forecast.panel import PEERS
 from retail_spark.forecast.recipe import Recipe
 from retail_spark.forecast.settling import Frame, Pools, chosen_rows, forecast_rows, tried_rows
 from retail_spark.registry.gates import Gate
@@ -33,15 +34,17 @@ class Policy:
     priors: Mapping[str, Prior]
     pools: Pools
     events: tuple[int, ...]
+    store_events: Mapping[str, tuple[int, ...]]
 
     def save(self, folder: Path) -> dict[str, Path]:
         """Writes policy.json, and booster.json where there is one."""
         told = {
             "recipe": self.recipe.to_json(),
-            "features": list(NAMES),
+            "features": list(names_of(self.recipe.frequency)),
             "priors": self.priors,
             "pools": {name: p.astype(object).tolist() for name, p in self.pools.items()},
             "events": list(self.events),
+            "store_events": {store: list(events) for store, events in self.store_events.items()},
             "codes": self.booster.codes if self.booster else {},
             "smear": self.booster.smear if self.booster else 1.0,
         }
@@ -56,13 +59,15 @@ class Policy:
     def load(cls, artifacts: Mapping[str, str | Path]) -> Policy:
         """Reads what `save` wrote."""
         told = json.loads(Path(artifacts["policy"]).read_text())
-        if told["features"] != list(NAMES):
+        recipe = Recipe.from_json(told["recipe"])
+        if told["features"] != list(names_of(recipe.frequency)):
             raise ValueError("the policy was trained on other features than this version of retail-spark makes")
         booster = None
         if "booster" in artifacts:
             booster = Booster(Path(artifacts["booster"]).read_bytes(), told["codes"], told["smear"])
         pools = {name: np.array(p, dtype=np.float64) for name, p in told["pools"].items()}
-        return cls(Recipe.from_json(told["recipe"]), booster, told["priors"], pools, tuple(told["events"]))
+        own = {store: tuple(events) for store, events in told["store_events"].items()}
+        return cls(recipe, booster, told["priors"], pools, tuple(told["events"]), own)
 
     def forecast(self, history: pd.DataFrame) -> pd.DataFrame:
         """FORETOLD, a row per series and period ahead of the last date. `history` is HISTORY, at most a row a period.
@@ -70,7 +75,8 @@ class Policy:
         The policy is that of the run that made it; its backtest is done anew on this history, with its booster.
         """
         packed, end, periods = _packed(history, self.recipe)
-        frame = Frame(self.recipe, end, periods, self.events, self.booster.codes if self.booster else {})
+        codes = self.booster.codes if self.booster else {}
+        frame = Frame(self.recipe, end, periods, self.events, codes, store_events=self.store_events)
         boosters = [self.booster] * len(frame.cuts) if self.booster else []
         chosen = chosen_rows(tried_rows(packed, frame, boosters), frame, self.priors)
         return forecast_rows(chosen, frame, self.pools)[list(FORETOLD)]
@@ -91,7 +97,7 @@ def _packed(history: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, int, i
              "planned_deal", "known")  # fmt: skip
     packed = packed.assign(
         category="*", region="*", first=[min(p) for p in packed["period"]], is_closed=False,
-        **dict.fromkeys(names, blank), peer_price=[[np.nan] * width] * len(packed),
+        **dict.fromkeys(names, blank), **dict.fromkeys(PEERS[1:], [[np.nan] * width] * len(packed)),
     )  # fmt: skip
     grid = rows.pivot_table(index="period", values="quantity", aggfunc="mean").reindex(
         range(end - periods + 1, end + 1)

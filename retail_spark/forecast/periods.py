@@ -1,4 +1,4 @@
-"""Time as whole periods, days or weeks, numbered from 1970. A week is seven days whatever the year: none is 53rd."""
+"""Time as whole periods, numbered from 1970: days, weeks or months. A week is seven days whatever the year."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-Frequency = Literal["day", "week"]
+Frequency = Literal["day", "week", "month"]
 Ints = npt.NDArray[np.int64]
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _EPOCH = date(1970, 1, 1)
@@ -28,8 +28,13 @@ class Clock:
 
     @property
     def days(self) -> int:
-        """Days in a period."""
-        return 7 if self.frequency == "week" else 1
+        """Days in a period; of months, which differ, those of a middling one."""
+        return {"day": 1, "week": 7, "month": 30}[self.frequency]
+
+    @property
+    def year(self) -> int:
+        """Whole periods after which the same time of the year comes again, on the same weekday."""
+        return {"day": 364, "week": 52, "month": 12}[self.frequency]
 
     @property
     def offset(self) -> int:
@@ -39,14 +44,18 @@ class Clock:
     @property
     def season(self) -> float:
         """Periods in a year."""
-        return 365.25 / self.days
+        return 12.0 if self.frequency == "month" else 365.25 / self.days
 
     def period_of(self, day: date) -> int:
         """The period that holds the day."""
+        if self.frequency == "month":
+            return (day.year - _EPOCH.year) * 12 + day.month - 1
         return ((day - _EPOCH).days - self.offset) // self.days
 
     def first_day(self, period: int) -> date:
         """The first day of a period."""
+        if self.frequency == "month":
+            return date(_EPOCH.year + int(period) // 12, int(period) % 12 + 1, 1)
         return _EPOCH + timedelta(days=int(period) * self.days + self.offset)
 
     def day_of_year(self, periods: Ints) -> npt.NDArray[np.float64]:
@@ -54,15 +63,18 @@ class Clock:
         middle = [self.first_day(int(p)) + timedelta(days=self.days // 2) for p in periods]
         return np.array([(d - date(d.year, 1, 1)).days / 365.25 for d in middle])
 
-    def last_complete(self, as_of: date) -> int:
+    def last_complete(self, as_of: date, *, closed: frozenset[int] = frozenset()) -> int:
         """The last period that lies whole before the end of as_of, which is an end of day in UTC.
 
-        West of Greenwich the local day as_of is still running then, so it does not count.
+        West of Greenwich the local day as_of is still running then, so it does not count. A week need not wait for
+        its last days where these are `closed` (weekdays, Monday is 0).
         """
         midnight = datetime.combine(as_of + timedelta(days=1), time(), tzinfo=UTC)
         last = midnight.astimezone(ZoneInfo(self.time_zone)).date() - timedelta(days=1)
         period = self.period_of(last)
-        ends = self.first_day(period) + timedelta(days=self.days - self.row_days)
+        ends = self.first_day(period + 1) - timedelta(days=self.row_days)
+        while ends.weekday() in closed and ends > self.first_day(period):
+            ends -= timedelta(days=1)
         return period if ends <= last else period - 1
 
 

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from retail_spark.forecast.panel import Array, Ints
+from retail_spark.forecast.panel import Array, Ints, upper_price
 
-_REGULAR = 0.8  # quantile of the last half year's prices that is the regular one: promotions lie below it
 _DEEP = 0.1  # logarithm below the regular price from which a price promotes by itself
 _LONGEST = 13  # periods after which a promotion is forgotten
 _BEFORE = (1, 2, 3)
@@ -31,7 +30,7 @@ def promotions(told: Mapping[str, Array], ratio: Array, products: Ints) -> dict[
     """
     known = ratio.shape[1]
     now = told["price"].shape[1] - 1
-    regular = _regular(told["price"][:, max(known - 26, 0) : known])
+    regular = upper_price(told["price"][:, max(known - 26, 0) : known])
     cut = told["price"] - regular[:, None]
     found = {"price_to_regular": cut[:, now]}
     for k in _BEFORE:
@@ -41,13 +40,6 @@ def promotions(told: Mapping[str, Array], ratio: Array, products: Ints) -> dict[
     since = is_promoted[:, ::-1].argmax(axis=1) + 1.0
     found["since_promoted"] = np.where(is_promoted.any(axis=1), np.minimum(since, _LONGEST), _LONGEST)
     return found | _by_product({**told, "price": cut}, ratio, products)
-
-
-def _regular(prices: Array) -> Array:
-    """The _REGULAR quantile of the known values of a row, itself one of them; NaN where none is."""
-    count = (~np.isnan(prices)).sum(axis=1)
-    place = np.maximum(np.ceil(_REGULAR * count).astype(np.int64) - 1, 0)
-    return np.take_along_axis(np.sort(prices, axis=1), place[:, None], axis=1)[:, 0]
 
 
 def _by_product(told: Mapping[str, Array], ratio: Array, products: Ints) -> dict[str, Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from retail_spark.forecast.periods import Clock
@@ -13,9 +13,11 @@ MEDIAN = "median"
 WEIGHTED = "weighted"
 FALLBACK = "fallback_mean"
 ZERO = "zero"
-CHEAP = ("naive", "seasonal_naive", "mean", "ses", "croston_sba", "tsb", "adida", "imapa", "svd_seasonal")
+CHEAP = ("naive", "seasonal_naive", "mean", "ses", "damped_trend", "croston_sba", "tsb", "adida", "imapa",
+         "svd_seasonal", "seasonal_mean", "promotion_mean")  # fmt: skip
 SEARCHED = ("auto_ets", "auto_theta")
 REFERENCE = "seasonal_naive"
+PROMOTED = "promotion_mean"
 ENSEMBLES = (MEDIAN, WEIGHTED)
 
 
@@ -60,6 +62,9 @@ class Recipe:
     min_child_weight: float
     reg_lambda: float
     num_workers: int
+    closed_periods: int = 4
+    outlier_factor: float = 0.0
+    """What is not in an older recipe has the value that held for it."""
 
     @property
     def clock(self) -> Clock:
@@ -77,8 +82,8 @@ class Recipe:
 
     @property
     def year(self) -> int:
-        """The season, periods: as set, else 52 weeks or 7 days."""
-        return self.season or (52 if self.frequency == "week" else 7)
+        """The season, periods: as set, else 52 weeks, 7 days or 12 months."""
+        return self.season or {"day": 7, "week": 52, "month": 12}[self.frequency]
 
     def cuts(self, periods: int) -> tuple[int, ...]:
         """Numbers of known periods at which a backtest forecasts, oldest first; the last is all of them.
@@ -105,7 +110,8 @@ class Recipe:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Recipe:
         """The recipe of a registered model. Raises ValueError for one that this version does not understand."""
-        if set(values) != set(cls.names()):
+        needed = {f.name for f in fields(cls) if f.default is MISSING}
+        if not needed <= set(values) <= set(cls.names()):
             raise ValueError(f"recipe keys differ: {sorted(set(values) ^ set(cls.names()))}")
         given: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
         return cls(**given)

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retail_spark.forecast.backtest import CLASSES, Tried, try_all
+from retail_spark.forecast.backtest import CLASSES, NEW, Tried, class_of, try_all
 from retail_spark.forecast.boosting import Booster
 from retail_spark.forecast.choosing import Prior, choose, picked, score
 from retail_spark.forecast.contracts import QUANTILES
 from retail_spark.forecast.features import Codes, Days
+from retail_spark.forecast.opening import open_shares
 from retail_spark.forecast.panel import ATTRIBUTES, KEYS, Array, Panel, to_panel
 from retail_spark.forecast.periods import easter
 from retail_spark.forecast.recipe import REFERENCE, Recipe
@@ -44,9 +45,12 @@ class Frame:
     end: int
     periods: int
     events: Sequence[int] = ()
+    """Periods that hold a holiday of all stores."""
     codes: Codes = field(default_factory=dict)
     buckets: int = 8
     """Groups of products, and Spark partitions they are spread over."""
+    store_events: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Store -> its periods that hold a holiday, where they are not those of all."""
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -60,13 +64,21 @@ class Frame:
         """The panel of a batch, in the order of its keys, so that no shuffle changes a sum."""
         rows = packed.sort_values(list(KEYS)).reset_index(drop=True)
         gaps, future = self.recipe.gaps, self.recipe.reach
-        return to_panel(rows, end=self.end, periods=self.periods, future=future, gaps=gaps)
+        shares = open_shares(rows, end=self.end, periods=self.periods, future=future, clock=self.recipe.clock)
+        return to_panel(
+            rows, end=self.end, periods=self.periods, future=future, gaps=gaps,
+            outlier_factor=self.recipe.outlier_factor, open_share=shares,
+        )  # fmt: skip
 
     def days(self, panel: Panel) -> Days:
         clock, numbers = self.recipe.clock, panel.numbers
         years = range(clock.first_day(int(numbers[0])).year, clock.first_day(int(numbers[-1])).year + 2)
         easters = [clock.period_of(easter(year)) for year in years] if self.recipe.easter else []
-        return Days.of(numbers, clock=clock, events=self.events, easters=easters)
+        whole = Days.of(numbers, clock=clock, events=self.events, easters=easters)
+        own = {
+            store: self.store_events[store] for store in sorted(set(panel.keys["store_id"]) & set(self.store_events))
+        }
+        return whole.of_stores(panel.keys["store_id"], numbers=numbers, events=own) if own else whole
 
 
 def tried_rows(packed: pd.DataFrame, frame: Frame, boosters: Sequence[Booster]) -> pd.DataFrame:
@@ -76,12 +88,27 @@ def tried_rows(packed: pd.DataFrame, frame: Frame, boosters: Sequence[Booster]) 
     kept = _kept(packed[KEPT], frame) if KEPT in packed else None
     tried = try_all(panel, frame.days(panel), recipe=frame.recipe, boosters=boosters, kept=kept)
     broken: Any = list(panel.broken)
+    set_aside: Any = _set_aside(panel, frame)
     return panel.keys.assign(
-        **{MARK: packed.get(MARK)}, demand_class=tried.classes, broken=broken,
+        **{MARK: packed.get(MARK)}, broken=broken, set_aside=set_aside, classes=list(tried.classes.T),
         values=list(tried.values.transpose(2, 0, 1, 3).reshape(panel.size, -1)),
         actual=list(tried.actual.transpose(1, 0, 2).reshape(panel.size, -1)),
         scale=list(tried.scale.T), instead=list(tried.instead.T),
+        open=list(tried.open.transpose(1, 0, 2).reshape(panel.size, -1)),
     )  # fmt: skip
+
+
+def _set_aside(panel: Panel, frame: Frame) -> list[str | None]:
+    """What was taken for a mistake, in words; None for most series."""
+    found: list[str | None] = [None] * panel.size
+    is_wrong = ~np.isnan(panel.set_aside)
+    for n in np.flatnonzero(is_wrong.any(axis=1)):
+        parts = [
+            f"{panel.set_aside[n, t]:g} in the {frame.recipe.frequency} of {frame.recipe.clock.first_day(number)}"
+            for t, number in zip(np.flatnonzero(is_wrong[n]), panel.numbers[:panel.periods][is_wrong[n]], strict=True)
+        ]  # fmt: skip
+        found[n] = f"set aside as beyond reason: {', '.join(parts)}"
+    return found
 
 
 def _kept(column: pd.Series, frame: Frame) -> Array:
@@ -97,8 +124,11 @@ def _tried(rows: pd.DataFrame, frame: Frame) -> Tried:
         values=_block(rows["values"], count, cuts, len(names), horizon).transpose(1, 2, 0, 3),
         actual=_block(rows["actual"], count, cuts - 1, horizon).transpose(1, 0, 2),
         scale=_block(rows["scale"], count, cuts).T,
-        classes=rows["demand_class"].to_numpy(dtype=str),
+        classes=np.stack([np.asarray(names, dtype=str) for names in rows["classes"]], axis=1)
+        if count
+        else np.empty((cuts, 0), dtype=str),
         instead=_block(rows["instead"], count, cuts).T,
+        open=_block(rows["open"], count, cuts, horizon).transpose(1, 0, 2),
     )
 
 
@@ -112,8 +142,9 @@ def prior_sums(rows: pd.DataFrame, frame: Frame) -> pd.DataFrame:
     tried, parts = _tried(rows, frame), []
     for span, windows in _spans(frame).items():
         own = score(tried, windows=windows).of(frame.recipe.select_by)
+        classes = [class_of(str(name)) for name in tried.classes[len(windows)]]
         for m, name in enumerate(tried.names):
-            parts.append(pd.DataFrame({"span": span, "demand_class": tried.classes, "model": name, "s": own[:, m]}))
+            parts.append(pd.DataFrame({"span": span, "demand_class": classes, "model": name, "s": own[:, m]}))
     long = pd.concat(parts, ignore_index=True).dropna(subset="s")
     found = long.groupby(["span", "demand_class", "model"])["s"].agg(["sum", "count"]).reset_index()
     return found.rename(columns={"sum": "total", "count": "series"}).astype({"series": "float64"})
@@ -139,14 +170,15 @@ def chosen_rows(rows: pd.DataFrame, frame: Frame, priors: Mapping[str, Prior]) -
     """The choice of every series: for what lies ahead by all windows, and for the last window by those before it."""
     rows = rows.reset_index(drop=True)
     tried, spans, recipe = _tried(rows, frame), _spans(frame), frame.recipe
-    broken = [None if b is None or b != b else str(b) for b in rows["broken"]]
+    broken, set_aside = ([None if b is None or b != b else str(b) for b in rows[n]] for n in ("broken", "set_aside"))
     scores = {span: score(tried, windows=windows) for span, windows in spans.items()}
     at = {"early": max(frame.windows - 1, 0), "all": frame.windows}
     choices = {
         span: choose(tried, scores[span], prior=priors.get(span, {}), recipe=recipe, broken=broken, at=at[span])
         for span in spans
     }
-    found: Any = rows[[*KEYS, *ATTRIBUTES, "demand_class"]].copy()
+    found: Any = rows[[*KEYS, *ATTRIBUTES, "classes"]].copy()
+    found["demand_class"] = [class_of(str(name)) for name in tried.classes[frame.windows]]
     for span, choice in choices.items():
         found[f"model_{span}"] = choice.names(tried)
         found[f"mean_{span}"] = list(picked(tried, choice, at=at[span]))
@@ -154,8 +186,10 @@ def chosen_rows(rows: pd.DataFrame, frame: Frame, priors: Mapping[str, Prior]) -
         blank = np.empty((len(rows), 0))
         found[f"errors_{span}"] = list(np.concatenate(errors, axis=1) if errors else blank)
         found[f"scale_{span}"] = tried.scale[at[span]]
-    found["reason"], found["error"] = choices["all"].reason, choices["all"].failed
-    found["status"] = np.where(found["error"].isna(), "ok", "failed")
+        found[f"open_{span}"] = list(tried.open[at[span]])
+    failed = choices["all"].failed
+    found["reason"], found["error"] = choices["all"].reason, [f or s for f, s in zip(failed, set_aside, strict=True)]
+    found["status"] = ["failed" if f else "outlier" if s else "ok" for f, s in zip(failed, set_aside, strict=True)]
     last = max(frame.windows - 1, 0)
     found["actual"] = list(tried.actual[last]) if frame.windows else list(np.full((len(rows), recipe.horizon), np.nan))
     found["reference"] = list(np.nan_to_num(tried.values[last, tried.names.index(REFERENCE)]))
@@ -168,14 +202,19 @@ def chosen_rows(rows: pd.DataFrame, frame: Frame, priors: Mapping[str, Prior]) -
 
 
 def pools_of(rows: pd.DataFrame, frame: Frame, *, span: str, fewest: int) -> Pools:
-    """Quantiles of past errors by class and step, and by step alone; a class with fewer errors is NaN."""
-    usable = rows[rows["status"] == "ok"]
+    """Quantiles of past errors by the class at the cut and step, and by step alone; a class with few errors is NaN.
+
+    All new series are a class as well, NEW, beside those of each age.
+    """
+    usable = rows[rows["status"] != "failed"]
     windows = frame.windows - (span == "early")
     errors = _block(usable[f"errors_{span}"], len(usable), windows, frame.recipe.horizon)
+    classes = np.array([list(names)[:windows] for names in usable["classes"]], dtype=str).reshape(len(usable), windows)
+    is_new = np.char.startswith(classes, NEW)
     found = {}
-    for name in (ALL, *sorted(set(usable["demand_class"]))):
-        part = errors if name == ALL else errors[(usable["demand_class"] == name).to_numpy()]
-        by_step = part.reshape(-1, frame.recipe.horizon)
+    for name in (ALL, NEW, *sorted(set(classes.ravel()))):
+        by_step = errors if name == ALL else errors[is_new if name == NEW else classes == name]
+        by_step = by_step.reshape(-1, frame.recipe.horizon)
         known = [values[~np.isnan(values)] for values in by_step.T]
         found[name] = np.array(
             [np.quantile(v, SHARES) if len(v) >= max(fewest, 1) else np.full(len(SHARES), np.nan) for v in known]
@@ -186,23 +225,37 @@ def pools_of(rows: pd.DataFrame, frame: Frame, *, span: str, fewest: int) -> Poo
 def quantiles(rows: pd.DataFrame, frame: Frame, pools: Pools, *, span: str) -> Array:
     """(N, horizon, SHARES) units: the mean and what was erred before, by step; never below 0.
 
-    A series with `own_residuals` windows has quantiles of its own; else its class, else all series lend theirs.
+    A series with `own_residuals` windows has quantiles of its own; else its class, else all series lend theirs. New
+    series lend by their age. A mean lies inside its own intervals.
     """
     horizon = frame.recipe.horizon
     mean = _block(rows[f"mean_{span}"], len(rows), horizon)
     scale = rows[f"scale_{span}"].to_numpy(dtype=np.float64)
     zero = np.zeros((horizon, len(SHARES)))
-    lent = {name: np.where(np.isnan(pool), pools.get(ALL, zero), pool) for name, pool in pools.items()}
-    overall = np.nan_to_num(pools.get(ALL, zero))
-    drawn = np.stack([np.nan_to_num(lent.get(c, overall)) for c in rows["demand_class"]]) if len(rows) else zero[None]
     windows = frame.windows - (span == "early")
+    classes = [str(list(names)[max(windows, 0)]) for names in rows["classes"]]
+    lent = {name: _lent(pools, name, blank=zero) for name in set(classes)}
+    drawn = np.stack([lent[name] for name in classes]) if classes else zero[None]
     if windows >= frame.recipe.own_residuals and len(rows):
         errors = _block(rows[f"errors_{span}"], len(rows), windows, horizon)
         own = _conformal(errors)
         drawn = np.where(np.isnan(own), drawn, own)
-    values = np.maximum(mean[:, :, None] + scale[:, None, None] * drawn, 0.0)
+    share = _block(rows[f"open_{span}"], len(rows), horizon)
+    values = np.maximum(mean[:, :, None] + (scale[:, None] * share)[:, :, None] * drawn, 0.0)
+    values = np.maximum.accumulate(values, axis=2)
+    middle = SHARES.index(0.5)
+    values[:, :, :middle] = np.minimum(values[:, :, :middle], mean[:, :, None])
+    values[:, :, middle + 1 :] = np.maximum(values[:, :, middle + 1 :], mean[:, :, None])
     is_zero = (rows[f"model_{span}"] == "zero").to_numpy()
-    return np.where(is_zero[:, None, None], 0.0, np.maximum.accumulate(values, axis=2))
+    return np.where(is_zero[:, None, None], 0.0, values)
+
+
+def _lent(pools: Pools, name: str, *, blank: Array) -> Array:
+    """What a class lends; where it has too little, all new series for a new one, and all series in the end."""
+    found = np.full_like(blank, np.nan)
+    for pool in (name, NEW, ALL) if name.startswith(NEW) else (name, ALL):
+        found = np.where(np.isnan(found), pools.get(pool, np.nan), found)
+    return np.nan_to_num(found)
 
 
 def _conformal(errors: Array) -> Array:

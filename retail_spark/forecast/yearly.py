@@ -54,12 +54,14 @@ def year_before(
     start = end - periods + 1
     for ahead in range(reach):
         first = clock.first_day(start + cut + ahead)
-        near = _easter_offset(first) if with_easter else None
+        near = _easter_offset(first) if with_easter and clock.frequency != "month" else None
         for lag_years in (1, 2, 3):
             if near is not None:
                 days = [easter(first.year - lag_years) + timedelta(days=near)]
             elif clock.frequency == "week":
                 days = [first - timedelta(days=round(365.25 * lag_years) - k) for k in range(7)]
+            elif clock.frequency == "month":
+                days = [first.replace(year=first.year - lag_years)]
             else:
                 days = [first - timedelta(days=364 * lag_years)]
             columns = [clock.period_of(day) - start for day in days]
@@ -97,7 +99,7 @@ def _smoothed(known: Array, *, products: Ints, rank: int) -> Array:
 
 def _growth(known: Array, *, clock: Clock, share: float) -> Array:
     """Units of late over those a year earlier, to the power `share`; 1 where too little is known."""
-    year, recent = (52, _RECENT) if clock.frequency == "week" else (364, 7 * _RECENT)
+    year, recent = clock.year, {"day": 7 * _RECENT, "week": _RECENT, "month": 4}[clock.frequency]
     recent = min(recent, known.shape[1] - year)
     if recent < 4:
         return np.ones(len(known))

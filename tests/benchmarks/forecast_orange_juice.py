@@ -1,19 +1,19 @@
 """Orange juice by the protocol of the TSPerf benchmark: 913 series, 12 rounds, two weeks each, errors pooled.
 
-Round r knows weeks 40 to 135 + 2 (r - 1), skips one week and foretells the two after it (steps 2 and 3). Prices, deals
+Round r knows weeks 40 to 135 + 2 (r - 1), skips one week and predicts the two after it (steps 2 and 3). Prices, deals
 and advertisements are known ahead. Baselines are on log units, filled forward, then backward, season 52; forecast and
-truth are rounded; errors are pooled over the rows that exist. The policy is the job's own, its settings chosen on
-rounds before week 136 (--earlier), and nothing of a round's own weeks has a part in it.
+truth are rounded; errors are pooled over the rows that exist. The forecasts are read from gold.forecasts after the job
+ran with the shipped mapping once a round. Its settings were chosen on rounds before week 136 (--earlier, no Spark),
+and nothing of a round's own weeks has a part in it.
 
-    python -m tests.benchmarks.forecast_orange_juice [--earlier]
+    python -m tests.benchmarks.forecast_orange_juice [--earlier] [--lake ROOT]
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import time
-from pathlib import Path
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -23,20 +23,16 @@ from retail_spark.forecast.panel import Array, filled_forward
 from retail_spark.forecast.periods import Clock
 from retail_spark.forecast.settings import JobSettings
 from retail_spark.forecast.settling import Frame, forecast_rows
+from retail_spark.layers import resolve
+from retail_spark.settings import section
+from tests.benchmarks.forecast_by_command import DATA_ROOT, forecasts, lake_of, mapping
 from tests.benchmarks.forecast_policy import Workshop, carried_out, packed_of
 
-HERE = Path(__file__).parents[2]
-DATA_ROOT = Path(os.environ.get("RETAIL_SPARK__DATA_ROOT", HERE / ".." / "shared" / "data"))
 FIRST, ROUNDS, EARLIER = 40, tuple(range(135, 159, 2)), (117, 121, 125, 129)
 CLOCK = Clock(week_starts_on="thursday", row_days=7)
 WEEK_1 = 1028  # the period of Dominick's week 1, which began on 1989-09-14
 SAID = {"naive": 109.67, "seasonal_naive": 165.06, "mean": 70.74}
-SETTINGS = JobSettings(
-    week_starts_on="thursday", row_days=7, gaps="missing", horizon=2, gap=1, windows=6, step=2, history_periods=130,
-    models=("seasonal_naive",), transform="raw", ensembles=(), objective="poisson", weight_power=0.75, debias=False,
-    leads_per_row=1, train_periods=130, trees=100, max_depth=6, learning_rate=0.1, prior_points=1000,
-    min_child_weight=3e4, reg_lambda=3e4,  # rows weigh hundreds each: units are ounces
-)  # fmt: skip
+SOURCE = "dominicks_orange_juice"
 
 
 def sales() -> pd.DataFrame:
@@ -103,8 +99,23 @@ def told(name: str, figures: dict[str, float], more: str = "") -> None:
     print(f"{name:16} {shown}  ({figures['rows']:,.0f} rows) {more}", flush=True)
 
 
-def rounds(rows: pd.DataFrame, lasts: tuple[int, ...], settings: JobSettings = SETTINGS) -> dict[str, float]:
-    """The policy over the rounds, each printed, and pooled."""
+def settings_of() -> JobSettings:
+    """Those of the shipped mapping."""
+    return section(resolve(files=[mapping(SOURCE)]), "forecast", JobSettings)
+
+
+def by_command(rows: pd.DataFrame, lasts: tuple[int, ...], root: str) -> dict[str, float]:
+    """The job over the rounds, each printed, and pooled."""
+    parts = []
+    for last in lasts:
+        made = forecasts(SOURCE, root, as_of=CLOCK.first_day(WEEK_1 - 1 + last) + timedelta(days=6))
+        parts.append(made.assign(week=[CLOCK.period_of(day) - WEEK_1 + 1 for day in made["date"]]))
+        told(f"  to week {last}", pooled(rows, parts[-1]))
+    return pooled(rows, pd.concat(parts))
+
+
+def rounds(rows: pd.DataFrame, lasts: tuple[int, ...], settings: JobSettings) -> dict[str, float]:
+    """The policy over the rounds without Spark, each printed, and pooled."""
     workshop, parts, began = Workshop(), [], time.monotonic()
     for last in lasts:
         parts.append(policy(rows, last=last, workshop=workshop, settings=settings))
@@ -120,14 +131,16 @@ def rounds(rows: pd.DataFrame, lasts: tuple[int, ...], settings: JobSettings = S
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--earlier", action="store_true", help="rounds before week 136, for choosing settings")
-    rows = sales()
-    if arguments.parse_args().earlier:
-        told("earlier rounds", rounds(rows, EARLIER))
+    arguments.add_argument("--lake", help="root of a lake that holds the source already")
+    given, rows = arguments.parse_args(), sales()
+    if given.earlier:
+        told("earlier rounds", rounds(rows, EARLIER, settings_of()))
         return
     for name, mape in SAID.items():
         found = pooled(rows, pd.concat([baseline(rows, name=name, last=last) for last in ROUNDS]))
         told(name, found, f"said: MAPE {mape}")
-    told("the policy", rounds(rows, ROUNDS), "published: LightGBM MAPE 36.28, bias -39.5")
+    with lake_of(SOURCE, given.lake) as root:
+        told("the job", by_command(rows, ROUNDS, root), "published: LightGBM MAPE 36.28, bias -39.5")
 
 
 if __name__ == "__main__":

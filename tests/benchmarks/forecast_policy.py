@@ -25,8 +25,14 @@ class Workshop:
         """One booster a cut, with the smear that the windows before it give."""
         if not frame.recipe.global_model:
             return []
-        panel = frame.panel(packed)
-        rows = lessons(panel, Past.of(panel), frame.days(panel), codes=frame.codes, recipe=frame.recipe)
+        panel = frame.panel(packed).opened()
+        rows = lessons(
+            panel,
+            Past.of(panel, frequency=frame.recipe.frequency),
+            frame.days(panel),
+            codes=frame.codes,
+            recipe=frame.recipe,
+        )
         found: list[Booster] = []
         sums = []
         for k, cut in enumerate(frame.cuts):
@@ -68,7 +74,8 @@ def packed_of(
         rows[name] = rows.get(name, np.nan)
     rows.loc[rows["period"] > end, ["quantity", "price"]] = np.nan
     grid = range(start, end + future + 1)
-    peers = rows.groupby(["store_id", "category", "period"])[["quantity", "planned_price", "price"]].mean()
+    place_of = rows.groupby(["store_id", "category", "period"])
+    peers = place_of[["quantity", "planned_price", "price"]].mean().assign(known=place_of["known"].max())
     peers["price"] = peers["planned_price"].fillna(peers["price"])
     by_place = {key: part.droplevel([0, 1]).reindex(grid) for key, part in peers.groupby(level=[0, 1])}
     parts = []
@@ -82,5 +89,6 @@ def packed_of(
             "first": int(known.min()) if len(known) else end + 1, "period": part["period"].to_numpy(), **told,
             **dict.fromkeys(("out", "promotion", "display", "deal", "planned_display"), blank),
             "peer_y": place["quantity"].to_numpy(), "peer_price": place["price"].to_numpy(),
+            "peer_plan": place["planned_price"].to_numpy(), "peer_known": place["known"].to_numpy(),
         })  # fmt: skip
     return pd.DataFrame(parts)

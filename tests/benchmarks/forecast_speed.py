@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.forecast.learning import to_tried
-from retail_spark.forecast.panel import PAID, PLANNED
+from retail_spark.forecast.panel import PAID, PEERS, PLANNED
 from retail_spark.forecast.recipe import Recipe
 from retail_spark.forecast.searched import searched
 from retail_spark.forecast.settings import JobSettings
@@ -55,7 +55,7 @@ def packed(spark: SparkSession, folder: str, *, series: int, buckets: int) -> Da
         "category": "c", "region": "r", "first": END - POINTS + 1, "is_closed": False,
         "period": [list(range(END - POINTS + 1, END + 1))] * series, "quantity": [units(rng) for _ in range(series)],
         **{name: [blank] * series for name in ("out", *PAID, *PLANNED, "known")},
-        "peer_y": [wide] * series, "peer_price": [wide] * series,
+        **dict.fromkeys(PEERS, [wide] * series),
     })  # fmt: skip
     path = f"{folder}/series{series}_{buckets}"
     rows.to_parquet(f"{path}.parquet")

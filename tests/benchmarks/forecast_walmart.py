@@ -1,34 +1,25 @@
-"""Weekly sales of 45 Walmart stores by department: 104 weeks known, the next 39 foretold, holidays weighted five.
+"""Weekly sales of 45 Walmart stores by department: 104 weeks known, the next 39 predicted, holidays weighted five.
 
-The policy is the job's own: candidates, backtest, choice and intervals by its functions. Its settings were chosen on
-windows inside the 104 weeks. A series without history is foretold 0.
+The figures are read from gold.forecasts after the job ran with the shipped mapping; its settings were chosen on windows
+inside the 104 weeks. A series without history is predicted 0.
 
-    python -m tests.benchmarks.forecast_walmart
+    python -m tests.benchmarks.forecast_walmart [--lake ROOT]
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import argparse
+from datetime import date
 
 import numpy as np
 import pandas as pd
 
 from retail_spark.forecast.model import LOCAL
 from retail_spark.forecast.periods import Clock
-from retail_spark.forecast.settings import JobSettings
-from retail_spark.forecast.settling import Frame, forecast_rows
-from tests.benchmarks.forecast_policy import Workshop, carried_out, packed_of
+from tests.benchmarks.forecast_by_command import DATA_ROOT, forecasts, lake_of
 
-HERE = Path(__file__).parents[2]
-DATA_ROOT = Path(os.environ.get("RETAIL_SPARK__DATA_ROOT", HERE / ".." / "shared" / "data"))
-KNOWN, AHEAD = 104, 39
+KNOWN, AHEAD, AS_OF = 104, 39, date(2012, 1, 27)
 CLOCK = Clock(week_starts_on="saturday", row_days=7)
-SETTINGS = JobSettings(
-    frequency="week", week_starts_on="saturday", row_days=7, returns="net", horizon=AHEAD, windows=3, step=4,
-    models=("seasonal_naive", "svd_seasonal"), transform="raw", ensembles=("weighted",), global_model=False,
-    prior_points=2000, history_periods=KNOWN,
-)  # fmt: skip
 
 
 def sales() -> pd.DataFrame:
@@ -39,17 +30,6 @@ def sales() -> pd.DataFrame:
         "store_id": rows["Store"].astype(str), "product_id": rows["Dept"].astype(str), "category": "*",
         "period": first, "quantity": rows["Weekly_Sales"], "weight": np.where(rows["IsHoliday"], 5.0, 1.0),
     })  # fmt: skip
-
-
-def foretold(rows: pd.DataFrame, *, known: int, settings: JobSettings = SETTINGS) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The policy's forecasts after `known` weeks, and the choices."""
-    end = int(rows["period"].min()) + known - 1
-    frame = Frame(settings.recipe(), end, known)
-    netted = rows.assign(quantity=rows["quantity"].clip(lower=0))
-    packed = packed_of(netted[netted["period"] <= end], end=end, periods=known, future=AHEAD)
-    chosen, pools = carried_out(packed, frame, Workshop().boosters(packed, frame))
-    made = forecast_rows(chosen, frame, pools)
-    return made.assign(period=[CLOCK.period_of(day) for day in made["date"]]), chosen
 
 
 def errors(rows: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
@@ -63,11 +43,10 @@ def wmae(found: pd.DataFrame, column: str = "mean") -> float:
     return float((found["weight"] * (found["quantity"] - found[column]).abs()).sum() / found["weight"].sum())
 
 
-def report(rows: pd.DataFrame, *, known: int, settings: JobSettings = SETTINGS) -> None:
+def report(rows: pd.DataFrame, made: pd.DataFrame) -> None:
     start = int(rows["period"].min())
-    made, chosen = foretold(rows, known=known, settings=settings)
-    test = rows[rows["period"].between(start + known, start + known + AHEAD - 1)]
-    found = errors(test, made)
+    test = rows[rows["period"].between(start + KNOWN, start + KNOWN + AHEAD - 1)]
+    found = errors(test, made.assign(period=[CLOCK.period_of(day) for day in made["date"]]))
     inside = {
         name: ((found["quantity"] >= found[low]) & (found["quantity"] <= found[high])).mean()
         for name, low, high in (("80 %", "p10", "p90"), ("95 %", "lo_95", "hi_95"))
@@ -76,7 +55,7 @@ def report(rows: pd.DataFrame, *, known: int, settings: JobSettings = SETTINGS) 
         f"  rows {len(found):,}  WMAE {wmae(found):,.1f}  bias {found['mean'].sum() / found['quantity'].sum() - 1:+.1%}"
     )
     print("  intervals hold " + ", ".join(f"{100 * share:.1f} % of {name}" for name, share in inside.items()))
-    print("  chosen " + ", ".join(f"{name} {n}" for name, n in chosen["model_all"].value_counts().items()))
+    print("  models " + ", ".join(f"{m} {n // AHEAD:,}" for m, n in made["model"].value_counts().items()))
 
 
 def baselines(rows: pd.DataFrame) -> None:
@@ -91,10 +70,14 @@ def baselines(rows: pd.DataFrame) -> None:
 
 
 def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--lake", help="root of a lake that holds the source already")
     rows = sales()
     baselines(rows)
-    print("the policy:")
-    report(rows, known=KNOWN)
+    print("the job:")
+    with lake_of("walmart_weekly_sales", arguments.parse_args().lake) as root:
+        made = forecasts("walmart_weekly_sales", root, as_of=AS_OF, sets=[f"forecast.horizon={AHEAD}"])
+    report(rows, made)
 
 
 if __name__ == "__main__":

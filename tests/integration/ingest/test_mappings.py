@@ -62,12 +62,23 @@ def counts_of_walmart(lines: Lines, features: Lines) -> dict[str, int]:
     return {"sales": len(lines), "products": departments, "calendar": weeks, "stores": 45}
 
 
+def counts_of_bakery(lines: Lines, _: Lines) -> dict[str, int]:
+    shops = {line["store"] for line in lines}
+    return {
+        **dict.fromkeys(("sales", "planned_prices"), len(lines)),
+        "products": len({line["product"] for line in lines}),
+        "stores": len(shops),
+        "calendar": len({(line["store"], line["date"]) for line in lines}),
+    }
+
+
 SAMPLES: dict[str, tuple[str, str, Callable[[Lines, Lines], dict[str, int]]]] = {
     "online_retail": ("online_retail.csv.gz", "", counts_of_online_retail),
     "dominicks_orange_juice": ("yx.csv.gz", "storedemo.csv", counts_of_orange_juice),
     "scms_deliveries": ("SCMS_Delivery_History_Dataset.csv", "", counts_of_scms),
     "dataco_orders": ("dataco_orders_180519.csv.gz", "", counts_of_dataco),
     "walmart_weekly_sales": ("train.csv.gz", "features.csv.gz", counts_of_walmart),
+    "bakery_newsvendor": ("bakery.csv.gz", "", counts_of_bakery),
 }
 """Source -> its driving file, another file that is counted, and the rows of each table to expect of the two."""
 
@@ -246,3 +257,16 @@ def test_walmart_weekly_sales(source: Callable[[str], Done]):
     holidays = done.rows("calendar", "is_holiday", "event_name")
     assert {name for flag, name in holidays if flag} == {"Super Bowl", "Labor Day", "Thanksgiving", "Christmas"}
     assert {name for flag, name in holidays if not flag} == {None}
+
+
+@pytest.mark.real
+def test_bakery_newsvendor(source: Callable[[str], Done]):
+    done = source("bakery_newsvendor")
+    assert (done.count("kept"), done.count("quarantined")) == (127_575, 0)
+    assert (done.count("kept", "stores"), done.count("kept", "products")) == (35, 3)
+    days = done.frames["calendar"].agg(F.count_if("is_closed").alias("closed"), F.count_if("is_holiday").alias("own"))
+    assert tuple(days.collect()[0]) == (4_897, 1_645)
+    assert done.count("kept", "calendar") == 42_525
+    facts = done.frames["sales"].agg(F.avg("quantity").alias("mean"), F.avg((F.col("quantity") == 0).cast("int")))
+    mean, zeros = facts.collect()[0]
+    assert (round(mean), round(zeros, 3)) == (100, 0.121)

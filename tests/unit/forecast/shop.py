@@ -10,9 +10,10 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_spark.canonical import PLANNED_PRICES, PRODUCTS, SALES, STORES
-from retail_spark.forecast.panel import PAID, PLANNED, Array, Panel, to_panel
+from retail_spark.forecast.panel import PAID, PEERS, PLANNED, Array, Panel, to_panel
 from retail_spark.forecast.recipe import Recipe
 from retail_spark.forecast.settings import JobSettings
+from retail_spark.forecast.unknown import SOLD
 from retail_spark.lake.contracts import Contract
 from retail_spark.local_rows import frame_of_rows
 
@@ -36,7 +37,8 @@ def packed_of(series: dict[str, list[float]], *, end: int = 100, reach: int = 2,
         row: dict[str, Any] = {
             "store_id": store, "product_id": product, "category": "c", "region": "r", "first": periods[0],
             "is_closed": False, "period": periods, "quantity": values, "out": blank,
-            "peer_y": [2.0] * width + [float("nan")] * reach, "peer_price": [float("nan")] * (width + reach),
+            "peer_y": [2.0] * width + [float("nan")] * reach, "store_state": [SOLD] * width, "sold_from": periods[0],
+            "is_late": False, "is_stores": False, **dict.fromkeys(PEERS[1:], [float("nan")] * (width + reach)),
         }  # fmt: skip
         row |= dict.fromkeys((*PAID, *PLANNED, "known"), blank)
         rows.append(row | more)

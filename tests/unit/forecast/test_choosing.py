@@ -17,7 +17,8 @@ def tried(actual: list[float], **candidates: list[float]) -> Tried:
     said = np.array([[[list(values)]] for values in candidates.values()], dtype=float)
     values = np.stack([said[:, 0] for _ in range(4)])
     truth = np.array(actual, dtype=float).reshape(3, 1, 2)
-    return Tried(tuple(candidates), values, truth, np.ones((4, 1)), np.array(["lumpy"]), np.full((4, 1), 1.5))
+    return Tried(tuple(candidates), values, truth, np.ones((4, 1)), np.full((4, 1), "lumpy"), np.full((4, 1), 1.5),
+                 np.ones((4, 1, 2)))  # fmt: skip
 
 
 def choice(found: Tried, *, broken: str | None = None, **given: object) -> tuple[str, str]:
@@ -84,4 +85,5 @@ def alone(errors: np.ndarray) -> Tried:
     actual = (-errors).reshape(-1, 3, 2).transpose(1, 0, 2)
     count = actual.shape[1]
     zeros = np.zeros((4, 1, count, 2))
-    return Tried(("zero",), zeros, actual, np.ones((4, count)), np.array(["lumpy"] * count), np.ones((4, count)))
+    return Tried(("zero",), zeros, actual, np.ones((4, count)), np.full((4, count), "lumpy"), np.ones((4, count)),
+                 np.ones((4, count, 2)))  # fmt: skip

@@ -25,7 +25,10 @@ def panel(seed: int = 0) -> Panel:
     known = np.tile(np.arange(PERIODS + FUTURE) - rng.integers(0, 6, shape[1]), (found.size, 1))
     prices = {name: rng.uniform(0.5, 2.0, shape) for name in PAID}
     peers = rng.uniform(0.5, 2.0, shape)
-    return replace(found, planned=prices, paid=prices, known=known, peer_price=peers, peer_y=peers)
+    return replace(
+        found, planned=prices, paid=prices, known=known, peer_price=peers, peer_y=peers, peer_plan=peers * 1.1,
+        peer_known=known[:, ::-1],
+    )  # fmt: skip
 
 
 def days(found: Panel) -> Days:
@@ -35,7 +38,7 @@ def days(found: Panel) -> Days:
 
 @settings(max_examples=30)
 @given(lead=st.integers(1, 4), target=st.integers(10, PERIODS + FUTURE - 1), seed=st.integers(0, 5))
-def test_what_is_not_known_yet_is_in_no_feature(lead: int, target: int, seed: int) -> None:
+def test_what_is_sold_or_planned_later_is_in_no_feature(lead: int, target: int, seed: int) -> None:
     last = min(target - lead, PERIODS - 1)
     ours = panel(seed)
     later = np.arange(PERIODS + FUTURE) > last
@@ -46,7 +49,8 @@ def test_what_is_not_known_yet_is_in_no_feature(lead: int, target: int, seed: in
         y=y,
         paid={name: np.where(later, 999.0, values) for name, values in ours.paid.items()},
         planned={name: np.where(is_secret, 999.0, values) for name, values in ours.planned.items()},
-        peer_price=np.where(is_secret, 999.0, ours.peer_price),
+        peer_price=np.where(later, 999.0, ours.peer_price),
+        peer_plan=np.where(later & (ours.peer_known > last), 999.0, ours.peer_plan),
         peer_y=np.where(later, 999.0, ours.peer_y),
     )
     given_to = {"target": last + lead, "lead": lead, "codes": {}, "recipe": RECIPE}

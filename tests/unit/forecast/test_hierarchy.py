@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from pyspark.sql import SparkSession
 
-from retail_spark.forecast.hierarchy import reconcile, sums_of
+from retail_spark.forecast.coherence import to_packed_above
+from retail_spark.forecast.hierarchy import reconcile, reconciled_rows, sums_of
+from retail_spark.forecast.levels import member_of
+from retail_spark.forecast.settling import Frame
+from retail_spark.local_rows import frame_of_rows
+from tests.unit.forecast.shop import recipe_of
 
 
 def test_two_levels_meet_by_their_variances() -> None:
@@ -48,3 +55,31 @@ def test_levels_add_up_at_45_000_series() -> None:
     first = members["product"] == "0"
     assert above[places["product", "0"]] == pytest.approx(found[first].sum(), abs=1e-6)
     assert np.abs(above - upper).mean() < np.abs(sums @ bottom - upper).mean(), "it moved towards what was foretold"
+
+
+def test_a_failed_series_neither_moves_nor_moves_others() -> None:
+    def row(level: str, member: str, product: str, mean: float, status: str = "ok") -> dict[str, object]:
+        return {"level": level, "member": member, "store_id": "s", "product_id": product, "in_total": "*",
+                "step": 1, "mean": mean, "variance": 1.0, "status": status}  # fmt: skip
+
+    rows = [row("", "", "a", 10.0), row("", "", "b", 20.0), row("", "", "scanned", 500.0, "failed"),
+            row("total", "*", "", 30.0)]  # fmt: skip
+    found = reconciled_rows(pd.DataFrame(rows), levels=["total"]).set_index("product_id")["reconciled"]
+    assert found.to_dict() == pytest.approx({"a": 10.0, "b": 20.0, "scanned": 500.0})
+
+
+def test_a_barcode_scanned_as_a_quantity_is_in_no_sum_above(spark: SparkSession) -> None:
+    frame = Frame(recipe_of(horizon=2), end=100, periods=12)
+    periods = list(range(89, 101))
+    rows = [("s", name, "c", "r", periods, values) for name, values in
+            (("milk", [3.0] * 12), ("scanned", [2.0] * 11 + [4e12]))]  # fmt: skip
+    schema = "store_id STRING, product_id STRING, category STRING, region STRING, period ARRAY<INT>, "
+    packed = frame_of_rows(spark, rows, schema + "quantity ARRAY<DOUBLE>")
+    (above,) = to_packed_above(packed, levels=["total"], frame=frame).select("quantity").collect()
+    assert above["quantity"] == [3.0] * 12
+
+
+def test_members_whose_ids_hold_the_bar_are_two(spark: SparkSession) -> None:
+    pairs = frame_of_rows(spark, [("S1 | a", "b"), ("S1", "a | b"), ("S1", "a")], "store_id STRING, product_id STRING")
+    names = [row[0] for row in pairs.select(member_of("store_product")).collect()]
+    assert names == ["S1 \\| a | b", "S1 | a \\| b", "S1 | a"]

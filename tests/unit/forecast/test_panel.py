@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from retail_spark.forecast.backtest import demand_classes
+from retail_spark.forecast.backtest import class_of, demand_classes
 from retail_spark.forecast.panel import NEVER, PAID, PLANNED, to_panel
+from retail_spark.forecast.settings import JobSettings
 from retail_spark.forecast.settling import Frame, chosen_rows, forecast_rows, prior_sums, priors_of, tried_rows
-from tests.unit.forecast.shop import packed_of, panel_of, recipe_of
+from tests.unit.forecast.shop import block, packed_of, panel_of, recipe_of
 
 nan = float("nan")
 
@@ -38,8 +40,24 @@ def test_a_plan_counts_only_from_the_day_it_was_known() -> None:
     packed.at[0, "known"] = [nan] * 6 + [100.0, 101.0]
     panel = to_panel(packed, end=100, periods=6, future=2)
     assert panel.known[0].tolist() == [NEVER] * 6 + [5, 6]
-    assert panel.covariate("price", cut=6, start=4, stop=8)[0].tolist() == [2.0, 2.0, 1.0, 1.0]
+    assert panel.covariate("price", cut=6, start=4, stop=8)[0].tolist() == [2.0, 2.0, 1.0, 2.0], (
+        "then the regular price"
+    )
     assert panel.covariate("price", cut=5, start=4, stop=8)[0].tolist() == [2.0, 2.0, 2.0, 2.0]
+
+
+def test_after_the_last_known_plan_the_regular_price_holds() -> None:
+    """A cut that runs until the end of what is known, or of what is planned, is not carried on; a rise is."""
+    prices = block([3, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, nan, nan], [3, 3, 3, 3, 3, 3, 3, 4, nan, 4, nan, 2, nan],
+                   [nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, nan, 5, nan])  # fmt: skip
+    blank = np.full_like(prices, nan)
+    ours = panel_of({f"s/p{n}": [1.0] * 10 for n in range(3)}, reach=3)
+    ours = replace(
+        ours, planned=dict.fromkeys(PAID, blank) | {"price": prices}, paid=dict.fromkeys(PAID, blank),
+        known=np.zeros((3, 13), dtype=np.int64),
+    )  # fmt: skip
+    told = ours.covariate("price", cut=10, start=0, stop=13)[:, 8:].tolist()
+    assert told == [[2, 2, 2, 3, 3], [4, 4, 4, 2, 4], [5, 5, 5, 5, 5]]
 
 
 def test_classes() -> None:
@@ -49,7 +67,8 @@ def test_classes() -> None:
         "a/lumpy": [0.0, 0.0, 1.0, 40.0] * 5, "a/new": [2.0, 3.0], "a/dead": [4.0] * 12 + [0.0] * 8,
     }  # fmt: skip
     found = demand_classes(panel_of(series), recipe=recipe)
-    assert list(found) == [name.split("/")[1] for name in series]
+    assert [class_of(str(name)) for name in found] == [name.split("/")[1] for name in series]
+    assert found[4] == "new_2", "with its age"
     closed = demand_classes(panel_of({"a/x": [5.0] * 20}, is_closed=True), recipe=recipe)
     assert list(closed) == ["dead"]
 
@@ -96,3 +115,12 @@ def test_a_closed_store_sells_nothing_more() -> None:
 def test_whatever_the_order_of_series_and_rows_the_forecasts_are_the_same() -> None:
     packed = packed_of(GOOD)
     pd.testing.assert_frame_equal(forecasts(packed), forecasts(packed.iloc[::-1]))
+
+
+def test_a_trend_goes_on() -> None:
+    packed = packed_of({"a/x": [float(t + 1) for t in range(130)]})
+    frame = Frame(recipe_of(horizon=2, models=JobSettings().models), end=100, periods=130)
+    tried = tried_rows(packed, frame, [])
+    chosen = chosen_rows(tried, frame, priors_of(prior_sums(tried, frame)))
+    found = forecast_rows(chosen, frame, {})
+    np.testing.assert_allclose(found["mean"], [131.0, 132.0], atol=0.5)

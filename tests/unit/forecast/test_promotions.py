@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from retail_spark.forecast.boosting import lessons, train_here
 from retail_spark.forecast.features import NAMES, Past, matrix
-from retail_spark.forecast.panel import Array
+from retail_spark.forecast.panel import NEVER, PAID, Array
 from retail_spark.forecast.promotions import promotions
-from tests.unit.forecast.shop import block
+from tests.unit.forecast.shop import block, panel_of, recipe_of
 from tests.unit.forecast.test_features import PERIODS, RECIPE, days, panel
 
 FLAT = [0.0] * 8
@@ -42,6 +45,30 @@ def test_a_promotion_counts_without_a_cut() -> None:
     found = promotions(told(block([2] * 9), promoted), block(FLAT), np.array([0]))
     assert found["since_promoted"].tolist() == [1.0]
     assert found["promotion_1_before"].tolist() == [1.0]
+
+
+def test_promotions_planned_without_a_price_are_predicted_as_what_they_sell() -> None:
+    """6 stores x 15 products, each alone in its category, one price, sales of 1.5 a week, three times as many when
+    promoted: what was paid is known only where something sold, and must not tell that nothing will be."""
+    weeks, ahead, rng = 80, 4, np.random.default_rng(5)
+    promoted = rng.random((90, weeks + ahead)) < 0.2
+    units = rng.poisson(np.where(promoted, 4.5, 1.5))[:, :weeks].astype(float)
+    names = [f"s{s}/p{p}" for s in range(6) for p in range(15)]
+    blank = np.full(promoted.shape, np.nan)
+    paid = blank.copy()
+    paid[:, :weeks] = np.where(units > 0, 2.0, np.nan)
+    ours = replace(
+        panel_of(dict(zip(names, units.tolist(), strict=True)), reach=ahead),
+        paid=dict.fromkeys(PAID, blank) | {"price": paid}, peer_price=paid, peer_y=np.where(blank == 0, 0.0, blank),
+        planned=dict.fromkeys(PAID, blank) | {"promotion": np.where(promoted, 1.0, np.nan)},
+        known=np.where(promoted, np.arange(weeks + ahead) - 8, NEVER),
+    )  # fmt: skip
+    recipe = recipe_of(global_model=True, horizon=ahead, trees=60, objective="poisson")
+    rows = lessons(ours, Past.of(ours), days(ours), codes={}, recipe=recipe)
+    booster = train_here(rows, recipe=recipe, seed=1, codes={})
+    said = booster.forecast(ours, Past.of(ours), days(ours), cut=weeks, recipe=recipe)
+    assert said[promoted[:, weeks:]].mean() == pytest.approx(4.5, rel=0.15)
+    assert said[~promoted[:, weeks:]].mean() == pytest.approx(1.5, rel=0.15)
 
 
 def test_a_product_is_told_the_same_whatever_other_products_are_beside_it() -> None:

@@ -9,11 +9,12 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from retail_spark.canonical import INVENTORY, PLANNED_PRICES, PRODUCTS, SALES, STORES
+from retail_spark.forecast.features import Days, Past, matrix
 from retail_spark.forecast.panel import Panel, to_panel
 from retail_spark.forecast.periods import Clock
 from retail_spark.forecast.transforms import to_out, to_packed, to_periods, to_planned, to_sold
 from retail_spark.run import only_known_by
-from tests.unit.forecast.shop import MONDAY, frame_of, sale
+from tests.unit.forecast.shop import MONDAY, frame_of, recipe_of, sale
 
 CLOCK = Clock()
 AS_OF = MONDAY + timedelta(days=7 * 12 - 1)
@@ -85,6 +86,24 @@ def test_series_hold_what_was_known_and_nothing_later(spark: SparkSession) -> No
     empty = [{**stock[0], "date": MONDAY + timedelta(days=7 * 12)}]
     theirs = panel(spark, sales + later, plans + secret, stock + empty)
     assert list(theirs.keys["product_id"]) == list(ours.keys["product_id"])
-    for name in ("y", "first", "known", "peer_y", "peer_price", "is_closed"):
+    for name in ("y", "first", "known", "peer_y", "peer_price", "peer_plan", "peer_known", "is_closed"):
         np.testing.assert_array_equal(getattr(theirs, name), getattr(ours, name))
     np.testing.assert_array_equal(theirs.planned["price"], ours.planned["price"])
+
+    spoilt = [*sales[:9], sale(30, at=week(11), quantity=77.0, unit_price=88.0, on_promotion=1.0, product_id="cheese"),
+              *(s for s in sales[9:] if s["sold_at"] < week(10))]  # fmt: skip
+    told = [features(panel(spark, rows, plans[:-1], stock), target=11, lead=2) for rows in (sales, spoilt)]
+    np.testing.assert_array_equal(*told, err_msg="what a period sold is in one of its features")
+
+
+def features(ours: Panel, *, target: int, lead: int) -> np.ndarray:
+    days = Days.of(ours.numbers, clock=CLOCK, events=[], easters=[])
+    return matrix(ours, Past.of(ours), days, target=target, lead=lead, codes={}, recipe=recipe_of())
+
+
+def test_a_broken_series_is_nobodys_peer(spark: SparkSession) -> None:
+    sales = [sale(n, at=week(n), quantity=4.0) for n in range(12)]
+    sales += [sale(50, at=week(0), product_id="cheese"), sale(51, at=week(11), quantity=4e12, product_id="cheese")]
+    found = panel(spark, sales, [], [])
+    assert found.broken[0] is not None
+    assert found.peer_y[:, 11].tolist() == [4.0, 4.0]
