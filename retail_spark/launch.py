@@ -22,6 +22,8 @@ def launch(
 ) -> Result:
     """Starts or takes the session and runs the job in it."""
     progress = progress or Progress(job.name)
+    if job.check is not None:
+        job.check(settings)
     spark = start(job, settings, progress=progress)
     return run_job(job, settings, spark=spark, as_of=as_of, force=force, progress=progress)
 

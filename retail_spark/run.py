@@ -218,6 +218,8 @@ class Job:
     """True when the job registers a model, so that MLflow must answer before anything is computed."""
     sources: Callable[[SparkSession, Settings], tuple[SourcePin, ...]] | None = None
     """Finds and pins inputs outside the lake."""
+    check: Callable[[Settings], None] | None = None
+    """Raises what can be said of the settings before a session is started."""
     lease_scope: Callable[[Settings], str] | None = None
     """What the lease is taken on beside the job, such as the source of an ingest."""
     always: bool = False
