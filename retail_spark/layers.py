@@ -247,14 +247,8 @@ def _unit(path: Path_) -> str:
 
 def _nearest(path: Path_) -> str:
     """Says the nearest right name: in the same section first, then anywhere."""
-    model: Any = settings_class()
-    for key in path[:-1]:
-        if get_origin(model) is dict:
-            model = get_args(model)[1]
-            continue
-        field = _by_name(model).get(key) if hasattr(model, "model_fields") else None
-        model = _model_of(field) if field else None
-    siblings = sorted(_by_name(model)) if hasattr(model, "model_fields") else []
+    model = _model_at(path[:-1])
+    siblings = sorted(_by_name(model)) if model is not None else []
     close = difflib.get_close_matches(path[-1], siblings, n=1, cutoff=0.5)
     if close:
         right = (*path[:-1], close[0])
@@ -265,6 +259,21 @@ def _nearest(path: Path_) -> str:
     if close:
         return f"did you mean {everywhere[close[0]]}?"
     return f"use one of: {', '.join(siblings)}" if siblings else "see conf/base.yml"
+
+
+def _model_at(path: Path_) -> type[BaseModel] | None:
+    """The section at that path; the names in a mapping of sections, such as inputs, are free."""
+    model: type[BaseModel] | None = settings_class()
+    kinds: tuple[Any, ...] = (model,)
+    for key in path:
+        of_names = next((get_args(kind)[1] for kind in kinds if get_origin(kind) is dict), None)
+        if of_names is None:
+            field = _by_name(model).get(key) if model is not None else None
+            kinds = _choices(field.annotation) if field is not None else ()
+        else:
+            kinds = _choices(of_names)
+        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    return model
 
 
 def _all_keys(model: type[BaseModel], at: Path_ = ()) -> Iterator[tuple[Path_, str]]:

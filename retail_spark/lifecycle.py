@@ -62,11 +62,11 @@ def run_job(
     tables' logs, and a lease that another run holds is told, before it is started.
     Raises a RetailSparkError of the kind that fits; nothing is half written then.
     """
+    job.check_settings(settings)
     lake = Lake.open(spark, settings.lake)
     life = Life(job, settings, lake, as_of, force, progress or Progress(job.name))
-    scope = job.lease_scope(settings) if job.lease_scope else None
     with life.progress.step("lease"):
-        holding = hold(life.lake, f"{job.name}:{scope}" if scope else job.name)
+        holding = hold(life.lake, job.lease_name(settings))
         lease = holding.__enter__()
     try:
         life = replace(life, lease=lease)

@@ -218,6 +218,8 @@ class Job:
     """True when the job registers a model, so that MLflow must answer before anything is computed."""
     sources: Callable[[Lake, Settings], tuple[SourcePin, ...]] | None = None
     """Finds and pins inputs outside the lake."""
+    check: Callable[[Settings], None] | None = None
+    """Raises what can be said of the settings before a session is started."""
     lease_scope: Callable[[Settings], str] | None = None
     """What the lease is taken on beside the job, such as the source of an ingest."""
     always: bool = False
@@ -227,6 +229,15 @@ class Job:
 
     def __call__(self, run: Run, settings: Section) -> Outcome:
         return self.function(run, settings)
+
+    def check_settings(self, settings: Settings) -> None:
+        """Raises UsageError for settings that cannot be right, before Spark is started."""
+        if self.check is not None:
+            self.check(settings)
+
+    def lease_name(self, settings: Settings) -> str:
+        """The name of the lease that a run holds."""
+        return self.name if self.lease_scope is None else f"{self.name}:{self.lease_scope(settings)}"
 
 
 def job(

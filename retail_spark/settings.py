@@ -6,14 +6,18 @@ variables < --set section.key=value. The sections of the jobs live with their jo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from retail_spark.errors import UsageError
 from retail_spark.secrets import SecretRef
+
+_NO_ROOT = re.compile(r"[\[\]{}*?\\%:#\x00-\x1f\x7f]")
+"""Signs that Hadoop or Delta reads as something else in the path of a table."""
 
 
 class Section(BaseModel):
@@ -48,6 +52,15 @@ class LakeSettings(Section):
     )
     keep_as_of: int = setting(30, "snapshots kept in every gold table; older ones are deleted", unit="dates", ge=1)
     target_file_mib: int = setting(128, "size of file that OPTIMIZE aims for", unit="MiB", ge=1)
+
+    @field_validator("root")
+    @classmethod
+    def _is_plain(cls, root: str) -> str:
+        whole = "" if "://" in root else str(Path(root.removeprefix("file:")).absolute())
+        found = _NO_ROOT.search(whole)
+        if found:
+            raise ValueError(f"a lake cannot lie in a folder whose path holds {found.group()!a}")
+        return root
 
 
 class SparkSettings(Section):

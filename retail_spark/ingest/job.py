@@ -46,6 +46,11 @@ def ingest(run: Run, settings: JobSettings) -> Outcome:
     return Outcome(tables=tuple(writes), metrics=metrics)
 
 
+def check(settings: Settings) -> None:
+    """What can be told of a mapping before Spark is started."""
+    mapping_of(settings)
+
+
 def drive(lake: Lake, settings: Settings, attempt: Attempt) -> Result | None:
     """Batch mode: one attempt over all files. Incremental: one over the files that came since the last."""
     own = section(settings, "ingest", JobSettings)
@@ -175,6 +180,7 @@ JOB = job(
     settings=JobSettings,
     writes=tuple(_TABLES.values()),
     sources=pin_sources,
+    check=check,
     lease_scope=_scope,
     drive=drive,
 )(ingest)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from retail_spark.canonical import SILVER
 from retail_spark.errors import UsageError
+from retail_spark.ingest.expressions import check_expression
 from retail_spark.lake.contracts import Contract
 from retail_spark.secrets import SecretRef
 from retail_spark.settings import Section, Settings, setting
@@ -66,6 +68,23 @@ class InputSpec(Section):
         if (self.format == "text") != (self.pattern is not None) and self.path is not None:
             raise ValueError("format text and pattern go together")
         return self
+
+    @field_validator("separator")
+    @classmethod
+    def _is_one_sign(cls, separator: str) -> str:
+        separator = "\t" if separator == "\\t" else separator
+        if len(separator) != 1:
+            raise ValueError("a separator is one character")
+        return separator
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            codecs.lookup(name)
+        except LookupError as error:
+            raise ValueError(f"there is no encoding {name!r}") from error
+        return name
 
     @property
     def is_files(self) -> bool:
@@ -138,6 +157,8 @@ def check_mapping(mapping: SourceMapping) -> None:
             f"source {mapping.source!r} is not a plain name.", fix="use lower-case letters, digits and underscores"
         )
     for name, spec in mapping.inputs.items():
+        for column, sql in spec.columns.items():
+            check_expression(sql, where=f"inputs.{name}.columns.{column}", aggregates=True)
         if spec.from_ is not None:
             _known(spec.from_, mapping.inputs, f"inputs.{name}.from", "input")
             if mapping.inputs[spec.from_].from_ is not None:
@@ -160,6 +181,8 @@ def _check_table(name: str, spec: TableSpec, mapping: SourceMapping) -> None:
     mappable = [column for column in contract.names if column not in FILLED]
     for column in spec.columns:
         _known(column, mappable, f"tables.{name}.columns.{column}", f"column of {name}")
+    for place, sql in _expressions(spec):
+        check_expression(sql, where=f"tables.{name}.{place}")
     lacking = [
         c.name
         for c in contract.columns
@@ -179,6 +202,19 @@ def _check_table(name: str, spec: TableSpec, mapping: SourceMapping) -> None:
         )
     if spec.one_row is not None and hashed:
         raise UsageError(f"tables.{name}.one_row needs a key.", fix=f"map {contract.key[0]}")
+
+
+def _expressions(spec: TableSpec) -> Iterator[tuple[str, str]]:
+    """Every SQL expression of a table, with its place in the mapping."""
+    yield from ((f"columns.{column}", sql) for column, sql in spec.columns.items())
+    yield from ((f"explode.{name}", sql) for name, sql in spec.explode.items())
+    for joined, keys in spec.join.items():
+        if isinstance(keys, dict):
+            yield from ((f"join.{joined}.{key}", sql) for key, sql in keys.items())
+    if spec.where is not None:
+        yield "where", spec.where
+    if spec.order is not None:
+        yield "one_row", spec.order[1]
 
 
 def _known(name: str, names: Iterable[str], where: str, what: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from retail_spark.errors import RetailSparkError, UsageError
+from retail_spark.ingest.job import JOB
 from retail_spark.ingest.mapping import SourceMapping, check_mapping, mapping_of
+from retail_spark.launch import launch
 from retail_spark.layers import resolve
 
 SALES = {
@@ -124,3 +127,58 @@ def test_every_mapping_that_is_shipped_is_sound(file: Path):
     except RetailSparkError as error:
         pytest.fail(f"{file.name}: {error}")
     assert found.tables
+
+
+def test_a_misspelt_key_of_an_input_names_the_nearest():
+    with pytest.raises(UsageError) as caught:
+        resolve(sets=["inputs.lines.path=/x", "inputs.lines.seperator=;"])
+    assert caught.value.fix == "did you mean inputs.lines.separator?"
+
+
+def test_an_encoding_that_does_not_exist_is_refused():
+    with pytest.raises(UsageError, match="there is no encoding 'latin9000'"):
+        resolve(sets=["inputs.lines.path=/x", "inputs.lines.encoding=latin9000"])
+
+
+def test_an_expression_that_reads_elsewhere_is_refused_wherever_it_stands():
+    reads = "reflect('java.lang.System', 'getenv', 'HOME')"
+    for spec in (
+        {"columns": SALES | {"order_id": reads}},
+        {"columns": SALES, "where": f"{reads} = 'x'"},
+        {"columns": SALES, "join": {"lines": {"a": reads}}},
+        {"columns": SALES, "explode": {"x": f"array({reads})"}},
+        {"columns": SALES | {"sale_id": "id"}, "one_row": f"latest {reads}"},
+    ):
+        assert "reflect has no place" in refused(tables={"sales": {"from": "lines"} | spec})
+
+
+def test_a_wrong_mapping_is_told_before_spark_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("retail_spark.launch.start", lambda *_, **__: pytest.fail("Spark was started"))
+    given = {"source": "shop", "inputs": {"lines": {"path": str(tmp_path)}}, "lake": {"root": str(tmp_path / "lake")}}
+
+    def told(columns: dict[str, str]) -> str:
+        file = tmp_path / ".mapping.yml"
+        file.write_text(json.dumps(given | {"tables": {"sales": {"from": "lines", "columns": columns}}}))
+        with pytest.raises(RetailSparkError) as caught:
+            launch(JOB, resolve(files=[file]))
+        return str(caught.value)
+
+    assert "did you mean to_timestamp?" in told(SALES | {"sold_at": "to_timestmp(day)"})
+
+
+@pytest.mark.parametrize("name", ["lake[1]", "a:b", "a%41", "a?b", "a#b"])
+def test_a_lake_in_a_folder_that_delta_reads_otherwise_is_refused(name: str):
+    with pytest.raises(UsageError, match=r"lake\.root: a lake cannot lie in a folder"):
+        resolve(sets=[f"lake.root='/tmp/{name}'"])
+
+
+def test_a_separator_is_one_sign():
+    assert "a separator is one character" in _refused_by_settings("inputs.lines.separator='||'")
+    settings = resolve(sets=["inputs.lines.path=/x", r"inputs.lines.separator='\t'"])
+    assert mapping(inputs=settings.inputs).inputs["lines"].separator == "\t"  # type: ignore[attr-defined]
+
+
+def _refused_by_settings(given: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        resolve(sets=["inputs.lines.path=/x", given])
+    return str(caught.value)
