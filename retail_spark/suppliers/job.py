@@ -58,11 +58,7 @@ def supplier_risk(run: Run, settings: JobSettings) -> Outcome:
     """
     recipe = settings.recipe()
     features = _features(run, settings, recipe, name="own")
-    shown = _facts(features.lines, settings)
-    if shown["contradictory_lines"]:
-        run.progress.note(
-            f"{shown['contradictory_lines']:,.0f} lines were ordered after they came: no lead time of theirs"
-        )
+    shown = _facts(run, features.lines, settings)
     cut = _cut(features.rows, settings)
     if cut is None:
         run.progress.note("too few known lines to learn from and measure on: the shrunk rate scores")
@@ -242,7 +238,7 @@ def _metrics(compared: Compared, measured: Measured, years: Mapping[str, Measure
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def _facts(lines: DataFrame, settings: JobSettings) -> dict[str, float]:
+def _facts(run: Run, lines: DataFrame, settings: JobSettings) -> dict[str, float]:
     """Lines, suppliers, late share, and the concentration of all spend. Raises InputError without a line."""
     value = F.greatest(F.coalesce("order_value", F.lit(0.0)), F.lit(0.0))
     each = lines.groupBy("supplier_id").agg(
@@ -261,6 +257,8 @@ def _facts(lines: DataFrame, settings: JobSettings) -> dict[str, float]:
         raise InputError(
             f"{DELIVERIES.name} holds no line{left_out} that was known by then.", fix="use a later --as-of"
         )
+    if row["contradictory_lines"]:
+        run.progress.note(f"{row['contradictory_lines']:,} lines were ordered after they came: no lead time of theirs")
     return {name: float(value) for name, value in row.asDict().items() if value is not None}
 
 

@@ -48,7 +48,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ends], list[tuple[str, d
 
 def there(settings: Settings, *contracts: Contract) -> None:
     for contract in contracts:
-        (Path(settings.lake.root) / "/".join(contract.table.folders) / "_delta_log").mkdir(parents=True)
+        log = Path(settings.lake.root) / "/".join(contract.table.folders) / "_delta_log"
+        log.mkdir(parents=True)
+        (log / f"{0:020d}.json").touch()
 
 
 def no_session() -> Any:

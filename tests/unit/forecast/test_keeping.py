@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from retail_spark.forecast.keeping import to_trials, with_fingerprint, with_kept
 from retail_spark.forecast.learning import TRIED
+from retail_spark.forecast.opening import OPENING
 from retail_spark.forecast.settling import KEPT, Frame, tried_rows
 from tests.unit.forecast.shop import packed_of, recipe_of
 
@@ -55,7 +57,7 @@ def test_plans_and_the_week_that_goes_on_touch_nothing(spark: SparkSession) -> N
 
 
 def test_trials_come_back_through_the_table(spark: SparkSession) -> None:
-    packed = spark.createDataFrame(packed_of(LISTED)).transform(with_fingerprint, frame=FRAME)
+    packed = _frame_of(spark, packed_of(LISTED)).transform(with_fingerprint, frame=FRAME)
     tried = tried_rows(packed.toPandas(), FRAME, ())
     stored = spark.createDataFrame(tried[TRIED.names].assign(broken="", values=[list(v) for v in tried["values"]])
                                    [["store_id", "product_id", "fingerprint", "values"]])  # fmt: skip
@@ -65,6 +67,12 @@ def test_trials_come_back_through_the_table(spark: SparkSession) -> None:
     np.testing.assert_array_equal(np.stack(again["values"]), np.stack(tried["values"]))
 
 
+def _frame_of(spark: SparkSession, packed: pd.DataFrame) -> DataFrame:
+    """Packed series as the job has them, of which nothing is said about opening."""
+    unknown = {name: F.lit(None).cast("double") for name in OPENING} | {"closed": F.lit(None).cast("array<double>")}
+    return spark.createDataFrame(packed).withColumns(unknown)
+
+
 def _marks(spark: SparkSession, packed: pd.DataFrame) -> dict[str, str]:
-    rows = spark.createDataFrame(packed).transform(with_fingerprint, frame=FRAME).collect()
+    rows = _frame_of(spark, packed).transform(with_fingerprint, frame=FRAME).collect()
     return {f"{row['store_id']}/{row['product_id']}": row["fingerprint"] for row in rows}

@@ -153,7 +153,7 @@ def test_an_expression_that_reads_elsewhere_is_refused_wherever_it_stands():
 
 
 def test_a_wrong_mapping_is_told_before_spark_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("retail_spark.launch.start", lambda *_, **__: pytest.fail("Spark was started"))
+    monkeypatch.setattr("retail_spark.launch.get_session", lambda *_, **__: pytest.fail("Spark was started"))
     given = {"source": "shop", "inputs": {"lines": {"path": str(tmp_path)}}, "lake": {"root": str(tmp_path / "lake")}}
 
     def told(columns: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from retail_spark.layers import resolve
-from retail_spark.standby import talk
+from retail_spark.standby import server, talk
 from retail_spark.standby.server import Desk
 from retail_spark.standby.start import stays
 from retail_spark.standby.talk import Answer, Question, ask, socket_of
@@ -23,6 +23,12 @@ Opened = Callable[..., threading.Thread]
 
 def echo(question: Question) -> Answer:
     return Answer(text=f"{question.query} as {question.form}, {question.limit} rows", pid=7)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(server, "_PATIENCE_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -41,7 +47,7 @@ def opened(place: Path) -> Iterator[Opened]:
         thread.start()
         threads.append(thread)
         until = time.monotonic() + 30
-        while not place.exists() and time.monotonic() < until:
+        while not place.exists() and thread.is_alive() and time.monotonic() < until:
             time.sleep(0.01)
         return thread
 
