@@ -28,7 +28,8 @@ test: setup ## the tests, but for the slow ones (test-slow) and the benchmarks (
 test-slow: setup ## the tests marked slow: whole runs, clusters, kills, samples of real data; part of check and of CI
 	@$(PYTEST) -m "slow and not real and not benchmark"
 
-real: setup ## the tests that read whole real files (CI reads samples of them)
+real: setup ## whole real files through every job by its command, with a table of the published figures (CI: cuts)
+	@rm -f .make/figures.tsv
 	@$(PYTEST) -m real
 
 lint: setup ## ruff, mypy, deptry, and conf/base.yml as printed from the defaults

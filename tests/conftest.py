@@ -16,6 +16,7 @@ from retail_spark.lake.store import Lake
 from retail_spark.session import get_session
 from retail_spark.settings import LakeSettings, Settings, SparkSettings
 from tests.house import House
+from tests.real.figures import FILE as FIGURES
 
 # machines are shared: how long an example takes says nothing about the law
 hypothesis_settings.register_profile("house", deadline=None)
@@ -101,3 +102,11 @@ def data_folder() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of published figures, after the tests that read them (`make real`)."""
+    if FIGURES.exists() and terminalreporter.config.option.markexpr.strip() == "real":
+        terminalreporter.section("figures, from the output tables")
+        for line in FIGURES.read_text(encoding="utf-8").splitlines():
+            terminalreporter.write_line("  ".join(line.split("\t")))
