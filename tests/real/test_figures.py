@@ -73,9 +73,8 @@ def test_walmart(shop_of: Callable[[str], Shop], data_folder: Callable[[str], Pa
     rows = shop.rows(sql, s="silver.sales", f="gold.forecasts")
     assert len(rows) > 100_000
     # the source dates a week by its Friday; a series without history is predicted 0
-    weight = {
-        day: 5.0 if str(date.fromordinal(day.toordinal() + 6)) in holidays else 1.0 for day in {r["day"] for r in rows}
-    }
+    fridays = {row["day"]: str(date.fromordinal(row["day"].toordinal() + 6)) for row in rows}
+    weight = {day: 5.0 if friday in holidays else 1.0 for day, friday in fridays.items()}
     total = sum(weight[row["day"]] for row in rows)
     wmae = sum(weight[row["day"]] * abs(row["quantity"] - (row["mean"] or 0.0)) for row in rows) / total
     inside = {
