@@ -63,6 +63,6 @@ def test_answers_are_sparks_own_and_fresh(lake: Lake, server: Path) -> None:
     assert sql(lake, QUERY).stdout == "id,value\na,1.0\nb,2.0\n", "what came since is seen"
     wrong = sql(lake, "SELECT * FROM silver.none")
     assert wrong.returncode == 3
-    assert "silver.none" in wrong.stderr
+    assert "`silver`.`none`" in wrong.stderr
     assert sql(lake, QUERY, "--engine", "spark").stdout == "id,value\na,1.0\nb,2.0\n"
     print(f"a second answer took {took:.2f} s")

@@ -209,7 +209,8 @@ def test_one_store_with_few_units_is_told_with_honest_errors(spark: SparkSession
     pooled = lake.read(ELASTICITY_ESTIMATES.table).toPandas()
     pooled = pooled[(pooled["level"] == "category") & (pooled["term"] == "price")].set_index("estimator")
     assert pooled.loc["poisson", "std_error"] > 0.05
-    assert pooled.loc["poisson", "ci_low"] < -0.5 < pooled.loc["poisson", "ci_high"]
+    true = -2 / 3  # of 1 + .5 (price / 3) ** -2 units, at a price of 3
+    assert pooled.loc["poisson", "ci_low"] < true < pooled.loc["poisson", "ci_high"]
     assert pooled["std_error_store"].isna().all()
 
 

@@ -51,11 +51,11 @@ def run(lake: Lake, *, force: bool = False, **given: Any) -> Result:
 
 @pytest.mark.slow
 def test_the_job_learns_registers_and_writes_its_tables(lake: Lake) -> None:
-    rows = many(500, days=700)
+    rows = many(2_000, days=700, dear_are_late=0.4)
     about = {"order_value": 200.0, "destination_country": "DE", "ordered_at": rows[0]["ordered_at"]}
     open_rows = [
         order(
-            50_000 + n,
+            500_000 + n,
             promised=707 + n % 9,
             delivered=None,
             shipment_id=f"open{n}",
@@ -66,7 +66,7 @@ def test_the_job_learns_registers_and_writes_its_tables(lake: Lake) -> None:
         )
         for n in range(40)
     ]
-    warehouse = [order(100_000, promised=690, delivered=695, supplier_id="warehouse", order_value=1e9)]
+    warehouse = [order(900_000, promised=690, delivered=695, supplier_id="warehouse", order_value=1e9)]
     known = [row for row in rows if row["recorded_on"] <= day(704)]
     put(lake, [*known, *open_rows, *warehouse])
     first = run(lake)

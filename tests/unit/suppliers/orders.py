@@ -45,8 +45,14 @@ def deliveries(spark: SparkSession, *rows: dict[str, Any]) -> DataFrame:
     return frame_of_rows(spark, full, DELIVERIES.schema)
 
 
-def many(shipments: int = 400, *, suppliers: int = 8, days: int = 700, seed: int = 5) -> list[dict[str, Any]]:
-    """Shipments of one to three lines; supplier and mode decide how late they are; the last ones are open."""
+def many(
+    shipments: int = 400, *, suppliers: int = 8, days: int = 700, seed: int = 5, dear_are_late: float = 0.0
+) -> list[dict[str, Any]]:
+    """Shipments of one to three lines; supplier and mode decide how late they are; the last ones are open.
+
+    With `dear_are_late` every third shipment is dear, and late more often by that chance: what no rate of a supplier or
+    lane tells.
+    """
     rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
     for number in range(shipments):
@@ -54,7 +60,8 @@ def many(shipments: int = 400, *, suppliers: int = 8, days: int = 700, seed: int
         mode = ("road", "sea", "air")[int(rng.integers(3))]
         ordered = int(rng.integers(days))
         promised = ordered + 10 + supplier
-        p = min(0.9, 0.04 + 0.08 * supplier + (0.25 if mode == "sea" else 0.0))
+        is_dear = dear_are_late > 0 and number % 3 == 0
+        p = min(0.9, 0.04 + 0.08 * supplier + (0.25 if mode == "sea" else 0.0) + dear_are_late * is_dear)
         delay = int(1 + rng.geometric(0.3)) if rng.random() < p else -int(rng.integers(4))
         delivered = max(promised + delay, ordered + 1)
         for line in range(int(rng.integers(1, 4))):
@@ -75,7 +82,7 @@ def many(shipments: int = 400, *, suppliers: int = 8, days: int = 700, seed: int
                     destination_country="DE",
                     quantity_received=10.0 - (line == 2),
                     quantity_rejected=0.0,
-                    order_value=float(100 + 10 * supplier),
+                    order_value=float(100 + 10 * supplier) * (5 if is_dear else 1),
                 )
             )
     return rows
