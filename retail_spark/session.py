@@ -134,8 +134,8 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
     """Spark settings of a local session, Delta's JARs aside."""
     cores = os.cpu_count() or 1
     partitions = settings.spark.shuffle_partitions or max(4, 2 * cores)
-    log4j = Path(__file__).with_name("log4j2.properties")
-    java = [f"-Dlog4j2.configurationFile=file:{log4j}", "-XX:+UseParallelGC"]
+    log4j = Path(__file__).absolute().with_name("log4j2.properties")  # as a URI: options are parted by spaces
+    java = [f"-Dlog4j2.configurationFile={log4j.as_uri()}", "-XX:+UseParallelGC"]
     if fast_start:
         # C1 alone has room for 48 MB of code by default: a long test process would drop and compile again without end
         java += ["-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=512m"]

@@ -21,7 +21,12 @@ _TOKEN = re.compile(
       | (?P<sign>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_TOLERANT = {"spark.sql.ansi.enabled": "false", "spark.sql.legacy.parquet.nanosAsLong": "true"}
+_TOLERANT = {
+    "spark.sql.ansi.enabled": "false",
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    "spark.sql.legacy.javaCharsets": "true",  # windows-1252 and its like
+    "spark.sql.legacy.codingErrorAction": "true",  # a byte that is no character becomes U+FFFD, which is a rule
+}
 _QUERIES = frozenset({"select", "table", "with", "values"})
 _CLOCKS = frozenset({"current_date", "current_time", "current_timestamp", "current_user", "localtimestamp"})
 """Functions that are called without brackets where there is no column of the name."""
@@ -47,6 +52,11 @@ def names_in(expression: str) -> set[tuple[str, ...]]:
         if not (at < len(tokens) and tokens[at].group() == "("):
             found.add(tuple(parts))
     return found
+
+
+def quoted_name(name: str) -> str:
+    """The name in backticks, for SQL."""
+    return "`" + name.replace("`", "``") + "`"
 
 
 def is_lenient(expression: str) -> bool:
@@ -110,7 +120,7 @@ def _called(
     hint = f"did you mean {near[0]}? " if near else ""
     raise UsageError(
         f"{where}: the function {name} has no place in a mapping.",
-        fix=f"{hint}call functions of the row's own values",
+        fix=f"{hint}call functions of the row's own values, see docs/mapping.md",
     )
 
 

@@ -18,7 +18,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from retail_spark.errors import InputError, UsageError
-from retail_spark.ingest.expressions import is_lenient, names_in
+from retail_spark.ingest.expressions import is_lenient, names_in, quoted_name
+from retail_spark.ingest.hiding import Hidden, hidden_columns, raw_json
 from retail_spark.ingest.mapping import TableSpec
 from retail_spark.ingest.reading import FILE, GROUP, H1, H2, MALFORMED, Raw, quoted, with_nulls
 from retail_spark.ingest.settings import JobSettings
@@ -26,7 +27,13 @@ from retail_spark.lake.contracts import Contract
 
 RULE, RAW, POS, ORDER = "_rs_rule", "_rs_raw", "_rs_pos", "_rs_order"
 FILTERED = "filtered"
+_SHOWN_CHARACTERS = 1000
+_MALFORMED_LINE = "malformed_line"
+_HIDDEN_LINE = '{"line": "(not kept: people were erased from this lake, and a malformed line may name one of them)"}'
 _REPLACEMENT = "\ufffd"
+_CLOCK = r"^\s*T?\d{1,2}:\d{1,2}(:\d{1,2}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?|[Zz]|[+-]\d{1,2}(:?\d{2})?)?\s*$"
+_BRINGS_DATE = re.compile(r"(?i)\d{4}-\d|\bdate\s*'|make_(date|timestamp)")
+"""An expression that brings a date of its own."""
 _VALUE, _ORIGINAL = "_rs_v_", "_rs_o_"
 
 
@@ -60,11 +67,6 @@ def uses_of(spec: TableSpec, raw: Raw, joined: Mapping[str, Raw]) -> Uses:
     return Uses(found, tuple(sorted(used)), lenient)
 
 
-def quoted_name(name: str) -> str:
-    """The name in backticks, for SQL."""
-    return "`" + name.replace("`", "``") + "`"
-
-
 def to_judged(
     raw: Raw, *, contract: Contract, spec: TableSpec, joined: Mapping[str, Raw], settings: JobSettings
 ) -> DataFrame:
@@ -80,10 +82,12 @@ def to_judged(
         valued = rows.transform(_with_values, contract=contract, spec=spec)
         rule = _rule(contract, raw=raw, spec=spec, uses=uses, settings=settings)
         kept = [c.name for c in contract.columns if c.name in spec.columns]
+        hidden = hidden_columns(uses.by_column, settings)
+        valued = hidden.with_salt(valued) if hidden is not None else valued
         judged = valued.withColumn(RULE, rule).select(
-            *[_stored(name, contract, settings).alias(name) for name in kept],
+            *[_stored(name, contract, settings, hidden).alias(name) for name in kept],
             RULE,
-            F.when(F.col(RULE) != FILTERED, _raw_json(raw)).alias(RAW),
+            F.when(F.col(RULE) != FILTERED, _raw_json(raw, hidden)).alias(RAW),
             FILE,
             H1,
             H2,
@@ -96,10 +100,15 @@ def to_judged(
     return judged
 
 
-def without_erased(judged: DataFrame) -> DataFrame:
-    """Rows of people who were erased count as filtered, whatever rule they break: nothing of them is kept."""
+def without_erased(judged: DataFrame, *, hides_lines: bool = False) -> DataFrame:
+    """Rows of people who were erased count as filtered, whatever rule they break: nothing of them is kept.
+
+    In a line that fits no column nobody can be recognised: `hides_lines` keeps its text out of the quarantine.
+    """
     rule = F.when(F.col("_erased"), F.lit(FILTERED)).otherwise(F.col(RULE))
     raw = F.when(~F.col("_erased"), F.col(RAW))
+    if hides_lines:
+        raw = F.when(F.col(RULE) == _MALFORMED_LINE, F.lit(_HIDDEN_LINE)).otherwise(raw)
     return judged.withColumns({RULE: rule, RAW: raw}).drop("_erased")
 
 
@@ -109,11 +118,12 @@ def with_joined(rows: DataFrame, *, spec: TableSpec, joined: Mapping[str, Raw]) 
         right = joined[name]
         own = list(keys)
         left = _left_keys(keys)
-        lacking = [c for c in own if c not in right.columns]
+        there = {column.lower() for column in right.columns}
+        lacking = [c for c in own if c.lower() not in there]
         if lacking:
             raise InputError(
                 f"inputs.{name} lacks the column {lacking[0]} that it is joined on.",
-                fix=f"it has: {', '.join(right.columns)}",
+                fix=f"it has: {shortened(right.columns)}",
             )
         table = with_nulls(right)
         if not right.unique_on or set(own) != right.unique_on:
@@ -190,10 +200,10 @@ def _texts(raw: Raw) -> list[Column]:
     return [F.col(f"{_ORIGINAL}{i}") if raw.nulls else quoted(c) for i, c in enumerate(raw.columns)]
 
 
-def _raw_json(raw: Raw) -> Column:
-    texts = [text.alias(name) for text, name in zip(_texts(raw), raw.columns, strict=True)]
-    whole = F.to_json(F.struct(*texts), {"ignoreNullFields": "false"})
-    return F.coalesce(F.when(F.col(MALFORMED).isNotNull(), F.to_json(F.struct(F.col(MALFORMED).alias("line")))), whole)
+def _raw_json(raw: Raw, hidden: Hidden | None) -> Column:
+    line = F.col(MALFORMED) if hidden is None else hidden(F.col(MALFORMED))  # where in it a person stands is not known
+    malformed = F.when(F.col(MALFORMED).isNotNull(), F.to_json(F.struct(line.alias("line"))))
+    return F.coalesce(malformed, raw_json(_texts(raw), raw, hidden))
 
 
 def _exploded(rows: DataFrame, *, spec: TableSpec) -> DataFrame:
@@ -218,13 +228,14 @@ def _with_values(rows: DataFrame, *, contract: Contract, spec: TableSpec) -> Dat
 
 def _rule(contract: Contract, *, raw: Raw, spec: TableSpec, uses: Uses, settings: JobSettings) -> Column:
     """The first rule that a row breaks; NULL for a good row."""
-    is_bad_text = reduce(lambda a, b: a | b, [F.contains(t, F.lit(_REPLACEMENT)) for t in _texts(raw)])
+    is_bad_text = _any([F.contains(t, F.lit(_REPLACEMENT)) for t in _texts(raw)])
     rules: list[tuple[str, Column]] = [
-        ("malformed_line", F.col(MALFORMED).isNotNull()),
+        (_MALFORMED_LINE, F.col(MALFORMED).isNotNull()),
         ("bad_encoding", is_bad_text),
         *_missing(raw, uses),
         (FILTERED, ~F.col("_rs_kept")),
         *_bad_values(contract, spec, uses),
+        *_clock_times(contract, spec, uses),
         *_nulls(contract, spec),
         *_reserved(contract, spec),
         *_limits(contract, spec, settings),
@@ -252,11 +263,32 @@ def _bad_values(contract: Contract, spec: TableSpec, uses: Uses) -> list[tuple[s
     for column, sql in spec.columns.items():
         reads = uses.by_column[column]
         is_copy = isinstance(contract.column(column).type, T.StringType) and (sql in reads or quoted_name(sql) in reads)
-        if column in uses.lenient or not reads or is_copy:
+        if column in uses.lenient or column in spec.nullable or not reads or is_copy:
             continue
         was_there = F.coalesce(*[F.expr(name).cast("string") for name in reads]).isNotNull()
         rules.append((f"bad_value:{column}", F.col(_VALUE + column).isNull() & was_there))
     return rules
+
+
+def _clock_times(contract: Contract, spec: TableSpec, uses: Uses) -> list[tuple[str, Column]]:
+    """A time of day alone where a date is needed: Spark would make of it that time today, or in 1970."""
+    rules = []
+    for column, sql in spec.columns.items():
+        is_time = isinstance(contract.column(column).type, T.DateType | T.TimestampType)
+        if not is_time or not uses.by_column[column] or _BRINGS_DATE.search(sql):
+            continue
+        texts = F.array_compact(F.array(*[F.expr(name).cast("string") for name in uses.by_column[column]]))
+        is_clock = (F.size(texts) > 0) & F.forall(texts, lambda text: text.rlike(_CLOCK))
+        rules.append((f"time_without_date:{column}", is_clock & F.col(_VALUE + column).isNotNull()))
+    return rules
+
+
+def _any(conditions: Sequence[Column]) -> Column:
+    """True when one is: as a balanced tree, since a chain of a thousand overflows the planner's stack."""
+    if len(conditions) <= 1:
+        return conditions[0] if conditions else F.lit(False)
+    half = len(conditions) // 2
+    return _any(conditions[:half]) | _any(conditions[half:])
 
 
 def _nulls(contract: Contract, spec: TableSpec) -> list[tuple[str, Column]]:
@@ -303,13 +335,17 @@ def _renamed(condition: str, names: set[str]) -> str:
     return re.sub(r"[a-z][a-z0-9_]*", lambda m: f"{_VALUE}{m.group()}" if m.group() in names else m.group(), condition)
 
 
-def _stored(name: str, contract: Contract, settings: JobSettings) -> Column:
+def _stored(name: str, contract: Contract, settings: JobSettings, hidden: Hidden | None) -> Column:
     """The value as stored: hashed where the settings ask for it."""
     value = F.col(_VALUE + name)
-    if name not in settings.hash_columns or not isinstance(contract.column(name).type, T.StringType):
-        return value
-    salt = settings.hash_salt.reveal() if settings.hash_salt is not None else ""
-    return F.sha2(F.concat(F.lit(salt), value), 256)
+    is_text = isinstance(contract.column(name).type, T.StringType)
+    return hidden(value) if hidden is not None and name in settings.hash_columns and is_text else value
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The names for a message, however many and long they are."""
+    text = ", ".join(names)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}... ({len(names)} columns)"
 
 
 def _unresolved(error: AnalysisException, contract: Contract, raw: Raw) -> UsageError | InputError:
@@ -322,6 +358,6 @@ def _unresolved(error: AnalysisException, contract: Contract, raw: Raw) -> Usage
         return InputError(
             f"{files[0]}{' and others' if len(files) > 1 else ''} (inputs.{raw.name}) lacks the column {missing}, "
             f"which tables.{table} uses.",
-            fix=f"correct the file or the mapping; there are: {', '.join(raw.columns)}",
+            fix=f"correct the file or the mapping; there are: {shortened(raw.columns)}",
         )
     return UsageError(f"tables.{table}: {str(error).splitlines()[0]}", fix="correct the expression in the mapping")

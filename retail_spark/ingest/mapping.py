@@ -36,6 +36,13 @@ class JdbcSpec(Section):
     driver: str | None = setting(None, "class of the JDBC driver, when Spark does not find it by the address")
     fetch_size: int = setting(10_000, "rows fetched at once", unit="rows", ge=1)
 
+    def options(self) -> dict[str, str]:
+        """The options of Spark's reader, the password revealed."""
+        options = {"url": self.url, "query": self.query, "fetchsize": str(self.fetch_size)}
+        options |= {"user": self.user} if self.user else {}
+        options |= {"driver": self.driver} if self.driver else {}
+        return options | ({"password": self.password.reveal()} if self.password is not None else {})
+
 
 class InputSpec(Section):
     """One of: `path`, `table`, `jdbc`, or `from` with `group_by` (an input summed up, to be joined to a table)."""
@@ -51,12 +58,18 @@ class InputSpec(Section):
     format: Literal["csv", "json", "parquet", "delta", "avro", "text"] = setting("csv", "format of the files")
     nulls: tuple[str, ...] = setting(("",), "texts that mean: no value")
     pattern: str | None = setting(None, "for text: regular expression that a whole line matches; (?<name>...) a column")
+    file_pattern: str | None = setting(
+        None, "regular expression found in a file's name; each (?<name>...) becomes a raw column of the file's rows"
+    )
     header: bool = setting(True, "csv: the first line names the columns; without it they are _c0, _c1, ...")
-    separator: str = setting(",", "csv: separator of values")
+    skip_rows: int = setting(0, "csv and text: lines before the header (or the first row) that are left out", ge=0)
+    separator: str = setting(",", "csv: separator of values; a file's own first line `sep=;` wins")
     quote: str = setting('"', "csv: quote around values")
     escape: str = setting('"', "csv: what escapes a quote inside quotes")
-    encoding: str = setting("UTF-8", "csv and text: encoding of the files")
-    multiline: bool = setting(False, "csv: values may hold line breaks; json: a file is one document")
+    encoding: str = setting("UTF-8", "csv, text and json: encoding of the files")
+    multiline: bool | None = setting(
+        None, "csv: quoted values may hold line breaks; empty: looked up in each file; json: a file is one document"
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> InputSpec:
@@ -67,6 +80,8 @@ class InputSpec(Section):
             raise ValueError("from and group_by go together")
         if (self.format == "text") != (self.pattern is not None) and self.path is not None:
             raise ValueError("format text and pattern go together")
+        if self.file_pattern is not None and not self.is_files:
+            raise ValueError("file_pattern needs files")
         return self
 
     @field_validator("separator")
@@ -110,9 +125,12 @@ class TableSpec(Section):
         None, "'latest EXPRESSION' or 'first EXPRESSION': one row a key, the others are counted as collapsed"
     )
     duplicates: Literal["drop", "keep"] = setting(
-        "drop", "identical raw rows: dropped and counted, or kept (numbered within their file)"
+        "drop", "identical raw rows: dropped and counted, or kept; a whole file that comes twice counts once"
     )
     columns: dict[str, str] = setting(dict, "canonical column -> SQL expression over raw columns")
+    nullable: tuple[str, ...] = setting(
+        (), "canonical columns whose expression may make NULL of a text on purpose, such as nullif(customer, '0')"
+    )
 
     @property
     def order(self) -> tuple[str, str] | None:
@@ -181,6 +199,8 @@ def _check_table(name: str, spec: TableSpec, mapping: SourceMapping) -> None:
     mappable = [column for column in contract.names if column not in FILLED]
     for column in spec.columns:
         _known(column, mappable, f"tables.{name}.columns.{column}", f"column of {name}")
+    for column in spec.nullable:
+        _known(column, spec.columns, f"tables.{name}.nullable", "mapped column")
     for place, sql in _expressions(spec):
         check_expression(sql, where=f"tables.{name}.{place}")
     lacking = [

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.errors import ContractError, InputError
 from retail_spark.ingest.expressions import names_in
+from retail_spark.ingest.hiding import Hidden, raw_json
 from retail_spark.ingest.judging import FILTERED, RAW, RULE, Uses
 from retail_spark.ingest.reading import FILE, H1, H2, Raw, quoted
 from retail_spark.ingest.settling import COLLAPSED, CONFLICT, EXACT, HELD, ID, KIND, QUARANTINED, Table
@@ -96,6 +97,9 @@ def check_share(counts: Counts, quarantine: DataFrame, *, limit: float, batch: i
     fix = "mend the files or the mapping, or raise ingest.max_quarantined_share"
     if batch is not None:
         fix = f"mend the files or the mapping and run again, or take it as it is with --set ingest.accept_batch={batch}"
+    if worst[0][0].startswith("bad_value:"):
+        column = worst[0][0].removeprefix("bad_value:")
+        fix += f"; an expression that makes NULL of a text on purpose: tables.{counts.table}.nullable: [{column}]"
     raise InputError(
         f"{counts.table}: {share:.1%} of {counts.rows_in} rows break a rule, more than the allowed {limit:.1%}: "
         f"{rules}. Nothing was written.{taken} For example:{shown}",
@@ -103,14 +107,16 @@ def check_share(counts: Counts, quarantine: DataFrame, *, limit: float, batch: i
     )
 
 
-def to_quarantine(table: Table, *, raw: Raw, uses: Uses, contract: Contract, run_id: str) -> DataFrame:
+def to_quarantine(
+    table: Table, *, raw: Raw, uses: Uses, contract: Contract, run_id: str, hidden: Hidden | None = None
+) -> DataFrame:
     """One row per raw row in quarantine, with its rule, the values at fault, and the raw row as JSON."""
     bad = table.stage.where(F.col(RULE).isNotNull() & (F.col(RULE) != FILTERED))
     rows = bad.select(F.col(FILE), F.col(RULE).alias("rule"), F.col(RAW).alias("raw"), table.row_hash.alias("row_hash"))
     if table.losers is not None:
         losers = table.losers.where(F.col(KIND).isin(list(QUARANTINED)))
         if not losers.isEmpty():  # else the raw rows would be read again for nothing
-            rows = rows.unionByName(_with_raw(losers, table, raw))
+            rows = rows.unionByName(_with_raw(losers, table, raw, hidden))
     columns = F.from_json("raw", "map<string,string>")
     rows = rows.withColumn("_rs_raw_map", columns).withColumn("detail", _detail(table, uses, raw))
     rows = rows.withColumnsRenamed({FILE: "source_file"}).withColumn("source", F.lit(table.source))
@@ -129,14 +135,15 @@ def to_quarantine(table: Table, *, raw: Raw, uses: Uses, contract: Contract, run
     return rows.unionByName(old)
 
 
-def _with_raw(losers: DataFrame, table: Table, raw: Raw) -> DataFrame:
+def _with_raw(losers: DataFrame, table: Table, raw: Raw, hidden: Hidden | None) -> DataFrame:
     """Losers of a key with their raw rows, looked up again by hash: so few that keeping every raw row costs more."""
     named = table.stage.join(losers, ID, "inner").select(
         FILE, F.col(KIND).alias("rule"), table.row_hash.alias("row_hash"), F.col(H1), F.col(H2)
     )
-    texts = F.to_json(F.struct(*[quoted(c) for c in raw.columns]), {"ignoreNullFields": "false"})
+    texts = raw_json([quoted(c) for c in raw.columns], raw, hidden)
+    rows = hidden.with_salt(raw.frame) if hidden is not None else raw.frame
     wanted = named.select(H1, H2).distinct()
-    found = raw.frame.select(H1, H2, texts.alias("raw")).join(wanted, [H1, H2], "left_semi").dropDuplicates([H1, H2])
+    found = rows.select(H1, H2, texts.alias("raw")).join(wanted, [H1, H2], "left_semi").dropDuplicates([H1, H2])
     with_raw = named.join(found, [H1, H2], "left")
     return with_raw.select(FILE, "rule", F.coalesce("raw", F.lit("{}")).alias("raw"), "row_hash")
 

@@ -18,6 +18,9 @@ class JobSettings(Section):
     max_quarantined_share: float = setting(
         0.05, "share of a table's rows in quarantine above which nothing is written", unit="share 0..1", ge=0, le=1
     )
+    allow_empty: bool = setting(
+        False, "a source that held rows in a table and now brings none may empty it (batch only)"
+    )
     accept_batch: int | None = setting(
         None, "micro-batch that is taken however many bad rows it has (incremental only)", unit="batch id", ge=0
     )

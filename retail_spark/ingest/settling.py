@@ -121,13 +121,17 @@ class Table:
         return filled.select(*self.contract.names, ID)
 
 
-def settled(run: Run, table: Table, *, stored: DataFrame | None, previous: DataFrame) -> Table:
+def settled(
+    run: Run, table: Table, *, stored: DataFrame | None, previous: DataFrame, again: frozenset[str] = frozenset()
+) -> Table:
     """The table with its losers: within the batch, against other sources, and against what is stored already.
 
     `stored` are the source's own rows of earlier batches (None in batch mode: they are replaced); `previous` is the
-    whole table as it was when the run began.
+    whole table as it was when the run began; `again` names files that were delivered before, whole.
     """
-    table = _numbered(run, table) if table.spec.duplicates == "keep" else _within(run, table)
+    table = (
+        _numbered(run, table, stored=stored, again=again) if table.spec.duplicates == "keep" else _within(run, table)
+    )
     if not table.is_hashed:
         table = _with_losers(run, table, _held_by_others(table, previous), "held")
     if stored is None:
@@ -183,16 +187,28 @@ def _within(run: Run, table: Table) -> Table:
     return _with_losers(run, table, placed.select(ID, kind.alias(KIND)), "within")
 
 
-def _numbered(run: Run, table: Table) -> Table:
-    """Identical rows are kept and numbered within their file; the same number in another file is the same row."""
+def _numbered(run: Run, table: Table, *, stored: DataFrame | None, again: frozenset[str]) -> Table:
+    """Identical rows are all kept and numbered, on from those that are stored; rows of a file that came before are not.
+
+    The number is the same however the rows are cut into files and batches: 2 is the second there ever was.
+    """
     same = [H1, H2, *([POS] if table.spec.explode else [])]
-    repeated = table.good.groupBy(H1).count().where("count > 1").select(H1)
-    narrow = table.good.select(ID, FILE, *same).join(repeated, H1, "left_semi")
-    numbered = narrow.withColumn(NUMBER, F.row_number().over(W.partitionBy(FILE, *same).orderBy(ID)))
-    again = F.row_number().over(W.partitionBy(*same, NUMBER).orderBy(FILE, ID))
-    placed = run.stage(f"{table.name}_numbers", numbered.select(ID, NUMBER, (again > 1).alias("_rs_again")))
-    table = replace(table, numbers=placed.where(~F.col("_rs_again")).select(ID, NUMBER))
-    losers = placed.where("_rs_again").select(ID, F.lit(EXACT).alias(KIND))
+    is_again = F.col(FILE).isin(sorted(again)) if again else F.lit(False)
+    new = table.good.where(~is_again)
+    repeated = new.groupBy(H1).count().where("count > 1").select(H1)
+    narrow = new.select(ID, FILE, *same, table.row_hash.alias("_rs_hash"))
+    before = F.lit(0)
+    if stored is not None:
+        counted = stored.groupBy(F.col("row_hash").alias("_rs_hash")).agg(F.count("*").cast("int").alias("_rs_before"))
+        narrow = narrow.join(counted, "_rs_hash", "left")
+        repeated = repeated.union(narrow.where("_rs_before > 0").select(H1)).distinct()
+        before = F.coalesce("_rs_before", F.lit(0))
+    order = W.partitionBy(*same).orderBy(FILE, ID)
+    numbered = narrow.join(repeated, H1, "left_semi").select(ID, (F.row_number().over(order) + before).alias(NUMBER))
+    table = replace(table, numbers=run.stage(f"{table.name}_numbers", numbered))
+    if not again:
+        return table
+    losers = table.good.where(is_again).select(ID, F.lit(EXACT).alias(KIND))
     return _with_losers(run, table, losers, "within")
 
 

@@ -102,8 +102,11 @@ def test_a_customer_and_the_linked_visitor_leave_every_table_and_stay_away(
     assert mentions(lake, "v-bob")["silver.events_quarantine"] == 1
     with pytest.raises(UsageError, match=r"privacy\.salt"):
         run(lake, folder, "ingest", "run.seed=1")
+    malformed = '7,2024-03-05,x,y,"v""zoe",c1\n'  # out of place, people are not recognised
+    (folder / "clicks.csv").write_text(HEADER + ROWS + malformed)
     again = run(lake, folder, "ingest", salt)
     assert (again.metrics["events.filtered"], again.metrics["events.kept"]) == (3.0, 2.0)
+    assert again.metrics["events.quarantined.malformed_line"] == 1.0
     run(lake, folder, "sessionize", salt)
     assert mentions(lake, "zoe", '"c1"') == {}
     assert mentions(lake, "v-bob")["gold.sessions"] == 1

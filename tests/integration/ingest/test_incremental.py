@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,11 +13,14 @@ import pytest
 from retail_spark import lifecycle
 from retail_spark.errors import InputError, UsageError
 from retail_spark.ingest.job import JOB
+from retail_spark.ingest.ledger import INGESTED_FILES
+from retail_spark.layers import resolve
 from retail_spark.lifecycle import run_job
 from retail_spark.progress import Progress
 from retail_spark.run import Result
 from tests.integration.ingest.conftest import HEADER, SALES, Shop
 
+MAPPING = Path(__file__).parents[3] / "conf" / "sources" / "apache_access_log.yml"
 PRODUCTS = {
     "products": {
         "from": "lines",
@@ -61,6 +68,45 @@ def test_a_refused_batch_stays_untaken_until_it_is_mended_or_accepted(shop: Shop
     assert taken.metrics["sales.quarantined"] == 1.0
     assert [row[0] for row in stored(shop, "sales", "order_id")] == ["1", "2", "8"]
     assert bad.exists()
+
+
+@pytest.mark.slow
+def test_equal_rows_in_pieces_are_all_kept_and_a_file_delivered_again_is_not(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+):
+    keep = {"sales": TABLES["sales"] | {"duplicates": "keep"}}
+    row = "1,2024-01-01 10:00:00,north,a,2,1.5\n"
+    pieces = {"a[1].csv": f"{HEADER}\n{row}", "b.csv": f"{HEADER}\n\n{row}{row}", "c.csv": f"{HEADER}\n\n{row}{row}"}
+    kept, again = [], []
+    for age, (name, text) in enumerate(pieces.items()):
+        path = shop.put(name, text)
+        os.utime(path, (1_700_000_000 - age * 864_000,) * 2)  # each ten days older than the one before
+        metrics = run(shop, keep).metrics
+        kept.append(metrics["sales.kept"])
+        again.append(metrics["sales.exact_duplicates"])
+    assert (kept, again) == ([1.0, 2.0, 0.0], [0.0, 0.0, 2.0])  # c is b under another name
+    pieced = stored(shop, "sales", "sale_id")
+    shop.put("b.csv", pieces["b.csv"] + row)
+    assert run(shop, keep).status == "unchanged"
+    assert "b.csv: changed since it was taken" in capsys.readouterr().err
+    shop.put("b.csv", pieces["b.csv"])
+    assert run(shop, keep, mode="batch").metrics["sales.kept"] == 3.0
+    assert stored(shop, "sales", "sale_id") == pieced  # incremental is batch
+    shop.put("d.csv", pieces["b.csv"])
+    assert run(shop, keep).metrics["sales.exact_duplicates"] == 2.0  # what batch took is known
+
+
+@pytest.mark.slow
+def test_a_source_that_brings_nothing_any_more_is_refused_unless_allowed(shop: Shop):
+    shop.put("a.csv", FIRST)
+    run(shop, TABLES, mode="batch")
+    shop.put("a.csv", f"{HEADER}\n")
+    with pytest.raises(InputError, match="brings no row to keep") as caught:
+        run(shop, TABLES, mode="batch")
+    assert "ingest.allow_empty" in caught.value.fix
+    assert len(stored(shop, "sales", "order_id")) == 2
+    run(shop, TABLES, mode="batch", allow_empty=True)
+    assert stored(shop, "sales", "order_id") == []
 
 
 @pytest.mark.slow
@@ -131,6 +177,29 @@ def test_batch_mode_replaces_the_slice_of_its_source_and_no_other(shop: Shop):
 
 
 @pytest.mark.slow
+def test_what_was_ingested_answers_unchanged_without_spark(shop: Shop):
+    shop.put("a.csv", FIRST)
+    keep = {"sales": TABLES["sales"] | {"duplicates": "keep"}}  # which files were taken is remembered beside the rows
+    first = run(shop, keep, mode="batch")
+    settings = shop.settings(keep, mode="batch")
+    again = run_job(
+        JOB, settings, spark=lambda: pytest.fail("Spark was started"), progress=Progress("test", quiet=True)
+    )
+    assert (again.status, again.metrics) == ("unchanged", first.metrics)
+
+
+@pytest.mark.slow
+def test_what_batch_mode_took_is_known_to_incremental_mode(shop: Shop):
+    shop.put("a.csv", FIRST)
+    keep = {"sales": TABLES["sales"] | {"duplicates": "keep"}}
+    run(shop, keep, mode="batch")
+    later = run(shop, keep)
+    assert (later.metrics["sales.kept"], later.metrics["sales.exact_duplicates"]) == (0.0, 2.0)
+    assert [row[0] for row in stored(shop, "sales", "order_id")] == ["1", "2"]
+    assert shop.lake.read(INGESTED_FILES.table).count() == 1
+
+
+@pytest.mark.slow
 def test_a_key_held_by_another_source_is_quarantined(shop: Shop):
     shop.put("a.csv", "id,name,at\n1,one,2024-01-01\n")
     run(shop, PRODUCTS, mode="batch")
@@ -155,3 +224,18 @@ def test_incremental_follows_one_input(shop: Shop):
     settings = shop.settings(tables, inputs=inputs, mode="incremental")
     with pytest.raises(UsageError, match="follows one input"):
         run_job(JOB, settings, spark=shop.spark, progress=Progress("test", quiet=True))
+
+
+@pytest.mark.real
+def test_the_log_in_three_shuffled_pieces_keeps_every_event(shop: Shop, data_folder: Callable[[str], Path]):
+    lines = (data_folder("apache_access_log") / "apache_logs").read_bytes().splitlines(keepends=True)
+    Random(42).shuffle(lines)
+    kept = 0.0
+    for piece in range(3):
+        shop.put(f"piece_{piece}.log", b"".join(lines[piece::3]))
+        sets = [f"inputs.log.path={shop.folder}/*.log", f"lake.root={shop.lake.root}", "ingest.mode=incremental"]
+        settings = resolve(files=[MAPPING], sets=[*sets, "quality.data_docs=false"])
+        metrics = run_job(JOB, settings, spark=shop.spark, progress=Progress("test", quiet=True)).metrics
+        assert metrics["events.rows_in"] == metrics["events.kept"] + metrics["events.quarantined"]
+        kept += metrics["events.kept"]
+    assert kept == len(stored(shop, "events", "event_id")) == len(lines) - 1 == 9_999

@@ -7,8 +7,12 @@ import json
 import pytest
 
 from retail_spark.errors import InputError, UsageError
+from retail_spark.ingest.judging import to_judged
+from retail_spark.ingest.mapping import CANONICAL, InputSpec, TableSpec
+from retail_spark.ingest.reading import read_raw
+from retail_spark.ingest.settings import JobSettings
 from retail_spark.local_rows import frame_of_rows
-from tests.integration.ingest.conftest import HEADER, Shop
+from tests.integration.ingest.conftest import HEADER, SALES, Shop
 
 GOOD = "1,2024-01-01 10:00:00,north,a,2,1.50"
 BAD = {
@@ -141,6 +145,27 @@ def test_numbered_rows_of_a_file_delivered_twice_count_once(shop: Shop):
     assert (done.count("kept"), done.count("exact_duplicates")) == (2, 2)
 
 
+@pytest.mark.slow
+def test_equal_files_whose_names_tell_the_store_are_different_rows(shop: Shop):
+    for name in ("north_1.csv", "south_1.csv"):
+        shop.put(name, f"{HEADER}\n{GOOD}\n{GOOD}\n")
+    inputs = {"lines": {"path": str(shop.folder / "*.csv"), "file_pattern": r"(?<place>[a-z]+)_\d+\.csv"}}
+    done = shop.sales(columns={"store_id": "place"}, spec={"duplicates": "keep"}, inputs=inputs)
+    assert (done.count("kept"), done.count("exact_duplicates")) == (4, 0)
+    assert [row[0] for row in done.rows("sales", "store_id")] == ["north", "north", "south", "south"]
+
+
+@pytest.mark.slow
+def test_equal_rows_of_different_files_are_different_rows(shop: Shop):
+    shop.put("a.csv", f"{HEADER}\n{GOOD}\n{GOOD}\n")
+    whole = shop.sales(spec={"duplicates": "keep"}).rows("sales", "sale_id")
+    shop.put("a.csv", f"{HEADER}\n{GOOD}\n")
+    shop.put("b.csv", f"{HEADER}\n\n{GOOD}\n")
+    cut = shop.sales(spec={"duplicates": "keep"})
+    assert (cut.count("kept"), cut.count("exact_duplicates")) == (2, 0)
+    assert cut.rows("sales", "sale_id") == whole  # however the rows are cut into files
+
+
 def test_null_and_shifted_values_hash_differently(shop: Shop):
     shop.put("a.csv", f"{HEADER},x,y\n{GOOD},,k\n{GOOD},k,\n")
     done = shop.sales()
@@ -236,12 +261,66 @@ def test_json_and_parquet_become_texts_by_name(shop: Shop):
     assert done.rows("products", "product_id", "product_name") == [("1", "x"), ("2", None)]
 
 
-def test_personal_columns_can_be_stored_as_salted_hashes(shop: Shop, monkeypatch: pytest.MonkeyPatch):
-    shop.put("a.csv", f"{HEADER},who\n{GOOD},ann\n")
+def test_hashed_columns_stand_in_the_quarantine_as_hashes_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    shop.put("a.csv", f"{HEADER},who\n{GOOD},ann\n2,soon,north,a,2,1.5,ann\n3,2024-01-01,ann\n")
     monkeypatch.setenv("SALT", "pepper")
     done = shop.sales(columns={"customer_id": "who"}, hash_columns=["customer_id"], hash_salt="env:SALT")
     ((hashed,),) = done.rows("sales", "customer_id")
     assert len(hashed) == 64
+    bad = {row["rule"]: row for row in done.frames["sales_quarantine"].collect()}
+    assert set(bad) == {"bad_value:sold_at", "malformed_line"}
+    assert not [row for row in bad.values() if "ann" in row["raw"]]
+    raw = json.loads(bad["bad_value:sold_at"]["raw"])
+    assert (raw["who"], raw["day"]) == (hashed, "soon")
+
+
+def test_the_salt_stands_in_no_plan(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    shop.put("a.csv", f"{HEADER},who\n{GOOD},ann\n")
+    monkeypatch.setenv("SALT", "pepper")
+    spec = TableSpec.model_validate({"from": "lines", "columns": SALES | {"customer_id": "who"}})
+    raw = read_raw(shop.spark, "lines", InputSpec(path=str(shop.folder)), data_root=str(shop.folder))
+    settings = JobSettings.model_validate({"hash_columns": ["customer_id"], "hash_salt": "env:SALT"})
+    judged = to_judged(raw, contract=CANONICAL["sales"], spec=spec, joined={}, settings=settings)
+    judged.explain(extended=True)
+    plan = capsys.readouterr().out
+    assert "sha2" in plan
+    assert "pepper" not in plan
+
+
+@pytest.mark.slow
+def test_a_thousand_columns_are_planned(shop: Shop):
+    more = [f"c{number}" for number in range(1_000)]
+    shop.put("a.csv", f"{HEADER},{','.join(more)}\n{GOOD},{','.join(more)}\n")
+    done = shop.sales(columns={"customer_id": "c999"})
+    assert done.rows("sales", "customer_id") == [("c999",)]
+
+
+@pytest.mark.slow
+def test_a_time_without_a_date_does_not_become_today(shop: Shop):
+    shop.put("a.csv", f"{HEADER},clock\n{GOOD},10:15\n2,10:15,north,a,2,1.50,10:15\n")
+    done = shop.sales()
+    assert done.rules() == {"time_without_date:sold_at": 1}
+    joined = shop.sales(columns={"sold_at": "to_timestamp(concat('2024-01-01 ', clock))"})
+    assert joined.count("kept") == 2
+
+
+@pytest.mark.slow
+def test_null_on_purpose_is_said_in_the_mapping(shop: Shop):
+    shop.put("a.csv", f"{HEADER},who\n{GOOD},0\n")
+    columns = {"customer_id": "nullif(who, '0')"}
+    with pytest.raises(InputError) as caught:
+        shop.sales(columns=columns, max_quarantined_share=0.05)
+    assert "tables.sales.nullable: [customer_id]" in caught.value.fix
+    done = shop.sales(columns=columns, spec={"nullable": ["customer_id"]})
+    assert done.rows("sales", "customer_id") == [(None,)]
+
+
+@pytest.mark.slow
+def test_headers_that_differ_by_case_are_the_same_columns(shop: Shop):
+    shop.put("a.csv", f"{HEADER}\n{GOOD}\n")
+    shop.put("b.csv", f"{HEADER.upper()}\n2,2024-01-02 10:00:00,north,a,3,1.5\n{GOOD}\n")
+    done = shop.sales()
+    assert (done.count("kept"), done.count("quarantined"), done.count("exact_duplicates")) == (2, 0, 1)
 
 
 def test_ansi_mode_is_back_after_an_ingest_that_failed(shop: Shop):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
-from typing import cast
 
 import pytest
 from pyspark.sql import SparkSession
 
 from retail_spark.errors import InputError
-from retail_spark.ingest.files import find_files, header_of, pin_of
+from retail_spark.ingest.files import find_files, pin_of, place_of
 from retail_spark.ingest.mapping import InputSpec
 
-NO_SPARK = cast(SparkSession, None)  # files of this machine are found without Spark
+
+def no_spark() -> SparkSession:
+    pytest.fail("Spark was started for files of this machine")
 
 
 def put(path: Path, data: bytes = b"a,b\n1,2\n") -> Path:
@@ -23,7 +23,7 @@ def put(path: Path, data: bytes = b"a,b\n1,2\n") -> Path:
 
 
 def names(path: Path | str, root: Path) -> list[str]:
-    found = find_files(NO_SPARK, InputSpec(path=str(path)), name="x", data_root=str(root))
+    found = find_files(no_spark, InputSpec(path=str(path)), name="x", data_root=str(root))
     return [file.name for file in found]
 
 
@@ -49,30 +49,43 @@ def test_pin_follows_content_and_not_place(tmp_path: Path):
     pins = []
     for root, data in (("one", b"a\n1\n"), ("two", b"a\n1\n"), ("three", b"a\n2\n")):
         put(tmp_path / root / "x.csv", data)
-        (file,) = find_files(NO_SPARK, InputSpec(path="{data_root}/x.csv"), name="x", data_root=str(tmp_path / root))
+        (file,) = find_files(no_spark, InputSpec(path="{data_root}/x.csv"), name="x", data_root=str(tmp_path / root))
         pins.append(pin_of(file))
     assert pins[0] == pins[1]
     assert pins[0] != pins[2]
     assert pins[0].size == pins[2].size
 
 
-@pytest.mark.parametrize(
-    ("data", "header"),
-    [
-        (b"\xef\xbb\xbfa,b\r1,2\r", ("a", "b")),  # byte order mark, line ends CR only
-        (b'"a, b","c""d"\n1,2\n', ("a, b", 'c"d')),
-        (b"a,A,,a\n1,2,3,4\n", ("a", "A_1", "_c2", "a_3")),
-        (gzip.compress(b"a,b\n1,2\n", mtime=0), ("a", "b")),
-    ],
-)
-def test_header_is_read_as_it_stands(tmp_path: Path, data: bytes, header: tuple[str, ...]):
-    path = put(tmp_path / ("x.csv.gz" if data[:2] == b"\x1f\x8b" else "x.csv"), data)
-    (file,) = find_files(NO_SPARK, InputSpec(path=str(path)), name="x", data_root=str(tmp_path))
-    assert header_of(NO_SPARK, file, InputSpec(path=str(path))) == header
+@pytest.mark.parametrize("name", ["sales[1].csv", "a{b}.csv", "a\\b.csv", "50%41.csv", "q?.csv", "h#i.csv"])
+def test_a_file_is_found_by_its_own_name_whatever_signs_it_holds(tmp_path: Path, name: str):
+    put(tmp_path / "in" / name)
+    put(tmp_path / "in" / "sales1.csv")
+    assert names(tmp_path / "in", tmp_path) == sorted([f"in/{name}", "in/sales1.csv"])
+    if not {"*", "?"} & set(name):
+        assert names(tmp_path / "in" / name, tmp_path / "elsewhere") == [name]
 
 
-def test_file_that_is_not_what_it_is_called_is_refused(tmp_path: Path):
-    path = put(tmp_path / "x.csv.gz", b"not gzip at all")
-    (file,) = find_files(NO_SPARK, InputSpec(path=str(path)), name="x", data_root=str(tmp_path))
-    with pytest.raises(InputError, match=r"x\.csv\.gz"):
-        header_of(NO_SPARK, file, InputSpec(path=str(path)))
+@pytest.mark.parametrize("name", ["a:b.csv", "a\x1bb.csv", "a\nb.csv"])
+def test_a_name_that_cannot_be_read_is_refused_and_shown_with_its_escapes(tmp_path: Path, name: str):
+    put(tmp_path / "in" / name)
+    with pytest.raises(InputError) as caught:
+        names(tmp_path / "in", tmp_path)
+    assert ascii(name)[1:-1] in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_root_with_signs_of_a_pattern_is_a_folder_and_braces_are_words(tmp_path: Path):
+    root = tmp_path / "data[1]"
+    for name in ("a.csv", "b.csv", "c.csv"):
+        put(root / "shop" / name)
+    put(tmp_path / "x.csv")
+    assert names("{data_root}/shop/*.csv", root) == ["shop/a.csv", "shop/b.csv", "shop/c.csv"]
+    assert names("{data_root}/shop/{a,c}.csv", root) == ["shop/a.csv", "shop/c.csv"]
+    assert names("{data_root}/shop/[bc].csv", root) == ["shop/b.csv", "shop/c.csv"]
+    assert names("{data_root}/../x.csv", root) == ["x.csv"]
+
+
+def test_a_place_is_escaped_for_hadoop_but_for_its_pattern(tmp_path: Path):
+    put(tmp_path / "data[1]" / "a.csv")
+    place = place_of(InputSpec(path="{data_root}/*.csv"), str(tmp_path / "data[1]"))
+    assert place.for_hadoop == f"{tmp_path}/data\\[1\\]/*.csv"

@@ -152,7 +152,12 @@ def test_an_expression_that_reads_elsewhere_is_refused_wherever_it_stands():
         assert "reflect has no place" in refused(tables={"sales": {"from": "lines"} | spec})
 
 
-def test_a_wrong_mapping_is_told_before_spark_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_nullable_names_mapped_columns():
+    spec = {"from": "lines", "columns": SALES, "nullable": ["order_id"]}
+    assert "no mapped column 'order_id'" in refused(tables={"sales": spec})
+
+
+def test_a_wrong_mapping_or_file_is_told_before_spark_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("retail_spark.launch.get_session", lambda *_, **__: pytest.fail("Spark was started"))
     given = {"source": "shop", "inputs": {"lines": {"path": str(tmp_path)}}, "lake": {"root": str(tmp_path / "lake")}}
 
@@ -164,6 +169,9 @@ def test_a_wrong_mapping_is_told_before_spark_starts(tmp_path: Path, monkeypatch
         return str(caught.value)
 
     assert "did you mean to_timestamp?" in told(SALES | {"sold_at": "to_timestmp(day)"})
+    assert "there is no file at" in told(SALES)
+    (tmp_path / "x.csv").write_bytes(b"PK\x03\x04")
+    assert "x.csv is not csv: it seems to be a zip archive" in told(SALES)
 
 
 @pytest.mark.parametrize("name", ["lake[1]", "a:b", "a%41", "a?b", "a#b"])
