@@ -170,7 +170,17 @@ def test_what_the_log_does_not_tell_is_counted(filled: Lake) -> None:
 
 @pytest.mark.slow
 def test_the_command_prints_the_result_and_nothing_else(filled: Lake) -> None:
-    command = [sys.executable, "-m", "retail_spark.cli", "sql", "--set", f"lake.root={filled.root}", "--format", "csv", "--engine", "spark"]
+    command = [
+        sys.executable,
+        "-m",
+        "retail_spark.cli",
+        "sql",
+        "--set",
+        f"lake.root={filled.root}",
+        "--engine",
+        "spark",
+    ]
+    command += ["--format", "csv"]
     done = subprocess.run([*command, "SELECT id, value FROM silver.toy"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "id,value\na,1.0\n", "")
     wrong = subprocess.run([*command, "SELECT 1 FROM silver.absent"], capture_output=True, text=True, check=False)
