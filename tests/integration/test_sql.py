@@ -180,7 +180,7 @@ def test_the_command_prints_the_result_and_nothing_else(filled: Lake) -> None:
         "--engine",
         "spark",
     ]
-    command += ["--format", "csv"]
+    command += ["--format", "csv", "--engine", "spark"]
     done = subprocess.run([*command, "SELECT id, value FROM silver.toy"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "id,value\na,1.0\n", "")
     wrong = subprocess.run([*command, "SELECT 1 FROM silver.absent"], capture_output=True, text=True, check=False)
