@@ -13,9 +13,9 @@ from pathlib import Path
 Keep = Callable[[dict[str, str]], bool]
 
 
-def one_in(share: int, column: str) -> Keep:
-    """Keeps about one in `share` values of the column, with all their lines."""
-    return lambda line: zlib.crc32(line[column].encode()) % share == 0
+def one_in(share: int, column: str, *, or_else: str = "") -> Keep:
+    """Keeps about one in `share` values of the column, or of another where it is empty, with all their lines."""
+    return lambda line: zlib.crc32((line[column] or line[or_else]).encode()) % share == 0
 
 
 def among(column: str, *values: str) -> Keep:
@@ -23,7 +23,7 @@ def among(column: str, *values: str) -> Keep:
 
 
 CUTS: dict[str, dict[str, Keep]] = {
-    "online_retail": {"online_retail.csv.gz": one_in(12, "CustomerID")},
+    "online_retail": {"online_retail.csv.gz": one_in(16, "CustomerID", or_else="InvoiceNo")},
     "dominicks_orange_juice": {"yx.csv.gz": among("store", "2", "5", "8", "12", "32", "44", "62", "71")},
     "walmart_weekly_sales": {"train.csv.gz": lambda line: line["Store"] in ("1", "2") and int(line["Dept"]) < 25},
     "complete_journey_sample": {"transactions_sample.csv.gz": one_in(6, "household_id")},
