@@ -1,7 +1,7 @@
 """Every ready mapping through every job that its tables allow, by the command and with the shipped file alone.
 
-Here on cuts of the large files (whole stores, whole customers); on the whole files, with the published figures, by
-`make real` (test_figures).
+Here on cuts of the large files (whole stores, whole customers), four of them by `make real` alone; on the whole files,
+with the published figures, by `make real` (test_figures).
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ _GENERATED = {"synthetic", "synthetic_market", "complete_journey"}
 GONE = ("quarantined", "exact_duplicates", "filtered", "collapsed")
 
 
-@pytest.fixture(scope="module", params=RUNS)
+DEAR = {"online_retail", "complete_journey_sample", "dataco_orders", "bakery_newsvendor"}
+"""Sources whose jobs take minutes even on a cut: by `make real`, until they are cheaper or CI has room."""
+
+
+@pytest.fixture(scope="module", params=[pytest.param(n, marks=pytest.mark.real if n in DEAR else ()) for n in RUNS])
 def shop(request: pytest.FixtureRequest, cut_shop: ShopOf) -> Shop:
     """The cut of a source after one pipeline by its command."""
     found = cut_shop(request.param)
