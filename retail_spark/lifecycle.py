@@ -123,7 +123,8 @@ class Life:
         with self.progress.step("pins", "pinning inputs"):
             pins = self._pins()
         with self.progress.step("history", "looking at earlier runs"):
-            finished = self._finished(pins, sources, self._as_of_in_logs(pins))
+            told_by_logs = self._as_of_in_logs(pins)
+            finished = self._finished(pins, sources, told_by_logs)
         if finished is not None:
             return replace(finished.result, status="unchanged")
         _ = self.lake.spark  # MLflow is imported while the session starts
@@ -134,13 +135,12 @@ class Life:
             as_of = self._as_of(pins)
             run_id = self._run_id(pins, sources, as_of)
         with self.progress.step("history"):
-            finished = self._finished(pins, sources, as_of)
-            attempts = self.history.attempts(run_id)
+            finished = self._finished(pins, sources, as_of) if as_of != told_by_logs else None
         if finished is not None:
             return replace(finished.result, status="unchanged")
         row = AttemptRow(
             run_id=run_id,
-            attempt=attempts + 1,
+            attempt=self.history.attempts(run_id) + 1,
             job=self.job.name,
             as_of=as_of,
             started_at=self.started_at,

@@ -43,6 +43,7 @@ CLASS_PATH = "spark.driver.extraClassPath"
 JVM_OPTIONS = "spark.driver.extraJavaOptions"
 _LOCALE = ("LC_ALL", "LC_CTYPE", "LANG")
 """Where a process reads its locale, the first that is set."""
+_GIVEN_BY = {"PYSPARK_GATEWAY_PORT", "DATABRICKS_RUNTIME_VERSION", "SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED"}
 _IVY_JARS = Path(os.environ.get("IVY_HOME", Path.home() / ".ivy2.5.2")) / "jars"
 
 
@@ -51,7 +52,7 @@ def get_session(settings: Settings, *, fast_start: bool = False) -> SparkSession
 
     Raises ServiceMissingError without a usable Java or Delta JAR, UsageError for a jars_dir without JARs.
     """
-    if _is_given():
+    if is_given_by_environment() or SparkSession.getActiveSession() is not None:
         session = SparkSession.builder.getOrCreate()
         _check_delta(session)
         _give_checkpoints(session, settings)
@@ -70,11 +71,9 @@ def is_classic(spark: SparkSession) -> bool:
     return type(spark).__module__.startswith("pyspark.sql.session") or hasattr(spark, "_jsparkSession")
 
 
-def _is_given() -> bool:
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    on_databricks = "DATABRICKS_RUNTIME_VERSION" in os.environ
-    connected = "SPARK_REMOTE" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ
-    return submitted or on_databricks or connected or SparkSession.getActiveSession() is not None
+def is_given_by_environment() -> bool:
+    """True in a process that spark-submit, Databricks or a Spark Connect server gives its session to."""
+    return not _GIVEN_BY.isdisjoint(os.environ)
 
 
 def _check_delta(session: SparkSession) -> None:
@@ -171,10 +170,9 @@ def local_conf(settings: Settings, *, fast_start: bool) -> dict[str, str]:
 
 def _beside(settings: Settings, name: str) -> Path:
     """A place under the lake when it is a folder that may be written, else in the user's own temporary folder."""
-    root = settings.lake.root
-    if "://" in root and not root.startswith("file:"):
+    if not settings.lake.is_folder:
         return private_folder() / name
-    folder = Path(root.removeprefix("file:")).resolve()
+    folder = Path(settings.lake.root.removeprefix("file:")).resolve()
     is_read_only = folder.is_dir() and not os.access(folder, os.W_OK)
     return (private_folder() if is_read_only else folder) / name
 

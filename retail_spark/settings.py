@@ -53,6 +53,11 @@ class LakeSettings(Section):
     keep_as_of: int = setting(30, "snapshots kept in every gold table; older ones are deleted", unit="dates", ge=1)
     target_file_mib: int = setting(128, "size of file that OPTIMIZE aims for", unit="MiB", ge=1)
 
+    @property
+    def is_folder(self) -> bool:
+        """True when the root is a folder of this machine's file system."""
+        return "://" not in self.root or self.root.startswith("file:")
+
     @field_validator("root")
     @classmethod
     def _is_plain(cls, root: str) -> str:

@@ -32,27 +32,23 @@ def index_page(runs: Sequence[Mapping[str, Any]]) -> str:
     """The runs, newest first, each with its tables."""
     tables = [table for run in runs for table in run["tables"].values()]
     failed = sum(1 for table in tables if table["failed"])
-    tiles = _tiles(
-        {"Runs": len(runs), "Tables checked": len(tables), "Tables with failed checks": failed}, alarming=failed > 0
-    )
+    counts = {"Runs": len(runs), "Tables checked": len(tables), "Tables with failed checks": failed}
+    shown = tiles(_texts(counts), alarming=failed > 0)
     body = "\n".join(_run_section(run) for run in runs)
-    return _PAGE.format(title="Data Docs", up="", body=f"<h1>Checked runs</h1>\n{tiles}\n{body}")
+    return _PAGE.format(title="Data Docs", up="", body=f"<h1>Checked runs</h1>\n{shown}\n{body}")
 
 
 def table_page(report: CheckReport, contract: Contract, run: Mapping[str, Any]) -> str:
     """One table in one run: every check with its result and counts."""
     failed = len(report.failed)
-    tiles = _tiles(
-        {"Rows": report.rows, "Checks": len(report.results), "Failed": failed},
-        alarming=failed > 0,
-    )
+    counts = {"Rows": report.rows, "Checks": len(report.results), "Failed": failed}
+    shown = tiles(_texts(counts), alarming=failed > 0)
     told = [("Job", run["job"]), ("Run", run["run_id"]), ("Attempt", run["attempt"])]
     told += [("As of", run["as_of"] or "—"), ("Checked at", f"{run['checked_at']} UTC")]
     told += [("Key", ", ".join(contract.key) or "—")]
-    facts = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(str(v))}</dd></div>" for k, v in told)
     body = (
         f"<h1>{escape(report.table)} {_badge(failed)}</h1>\n<p>{escape(contract.grain)}</p>\n"
-        f'<dl class="facts">{facts}</dl>\n{tiles}\n{_results(report.results)}'
+        f"{facts(told)}\n{shown}\n{_results(report.results)}"
     )
     return _PAGE.format(title=f"{escape(report.table)} · {escape(run['run_id'])}", up="../../", body=body)
 
@@ -113,11 +109,22 @@ def _badge(failed: int) -> str:
     return '<span class="badge bad">failed</span>' if failed else '<span class="badge good">passed</span>'
 
 
-def _tiles(numbers: Mapping[str, int], *, alarming: bool) -> str:
-    last = len(numbers) - 1
+def tiles(texts: Mapping[str, str], *, alarming: bool = False) -> str:
+    """Large texts over their names, side by side; `alarming` marks the last one."""
+    last = len(texts) - 1
     told = "".join(
         f"<div{' class=' + chr(34) + 'alarm' + chr(34) if alarming and i == last else ''}>"
-        f"<strong>{number:,}</strong><span>{escape(name)}</span></div>"
-        for i, (name, number) in enumerate(numbers.items())
+        f"<strong>{escape(text)}</strong><span>{escape(name)}</span></div>"
+        for i, (name, text) in enumerate(texts.items())
     )
     return f'<div class="tiles">{told}</div>'
+
+
+def facts(about: Iterable[tuple[str, object]]) -> str:
+    """Small facts under their names."""
+    told = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(str(fact))}</dd></div>" for name, fact in about)
+    return f'<dl class="facts">{told}</dl>'
+
+
+def _texts(counts: Mapping[str, int]) -> dict[str, str]:
+    return {name: f"{count:,}" for name, count in counts.items()}

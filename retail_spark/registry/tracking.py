@@ -102,11 +102,10 @@ class Registry:
         """The pictures that a run has logged, by file name; none where MLflow does not know the run."""
         with self.connection.talking() as client, TemporaryDirectory() as folder:
             experiment = client.get_experiment_by_name(self.experiment)
-            where = f"tags.`{_TAG}run_id` = '{run_id}' and tags.`{_TAG}job` = '{job}'"
-            runs = client.search_runs([experiment.experiment_id], where, max_results=1) if experiment else []
-            if not runs or not client.list_artifacts(runs[0].info.run_id, _FIGURES):
+            found = _logged_run(client, experiment.experiment_id, job=job, run_id=run_id) if experiment else None
+            if found is None or not client.list_artifacts(found.info.run_id, _FIGURES):
                 return {}
-            files = Path(client.download_artifacts(runs[0].info.run_id, _FIGURES, folder)).glob("*.png")
+            files = Path(client.download_artifacts(found.info.run_id, _FIGURES, folder)).glob("*.png")
             return {file.name: file.read_bytes() for file in sorted(files)}
 
     def log_trials(self, run: RunRecord, trials: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
@@ -176,10 +175,9 @@ class Registry:
     def _run_of(self, client: Any, run: RunRecord) -> Any:
         """MLflow's run for the run id, made when it is not there."""
         experiment = self._experiment_id(client)
-        where = f"tags.`{_TAG}run_id` = '{run.run_id}' and tags.`{_TAG}job` = '{run.job}'"
-        found = client.search_runs([experiment], where, max_results=1)
-        if found:
-            return found[0]
+        found = _logged_run(client, experiment, job=run.job, run_id=run.run_id)
+        if found is not None:
+            return found
         tags = {
             f"{_TAG}run_id": run.run_id,
             f"{_TAG}job": run.job,
@@ -201,6 +199,12 @@ class Registry:
                     raise
                 found = client.get_experiment_by_name(self.experiment)  # another run made it just now
         return str(found.experiment_id)
+
+
+def _logged_run(client: Any, experiment: str, *, job: str, run_id: str) -> Any | None:
+    """MLflow's run for the run id; None when there is none."""
+    where = f"tags.`{_TAG}run_id` = '{run_id}' and tags.`{_TAG}job` = '{job}'"
+    return next(iter(client.search_runs([experiment], where, max_results=1)), None)
 
 
 def _log_values(

@@ -11,6 +11,7 @@ from typing import Any
 
 from retail_spark.errors import UsageError
 from retail_spark.lake.store import Lake
+from retail_spark.quality.pages import facts, tiles
 from retail_spark.report.content import Content, JobPart, Rows, Shown, content_of
 from retail_spark.settings import Settings
 
@@ -62,20 +63,16 @@ def page_of(content: Content) -> str:
 
 def _job(part: JobPart) -> str:
     badge = {"done": ("good", "done"), "gate_refused": ("bad", "the gate refused the model")}[part.status]
-    tiles = "".join(
-        f"<div><strong>{_number(value)}</strong><span>{escape(name)}</span></div>"
-        for name, value in part.headline.items()
-    )
     about = [("As of", part.as_of or "—"), ("Finished", f"{part.finished_at:%Y-%m-%d %H:%M} UTC")]
     about += [("Took", f"{part.seconds:.0f} s"), ("Model", part.model or "—")]
     about += [("Checks", f"{part.checks - part.failed_checks} of {part.checks} passed" if part.checks else "—")]
-    facts = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in about)
+    headline = tiles({name: _number(value) for name, value in part.headline.items()})
     pictures = "".join(_picture(name, data) for name, data in part.figures.items())
     excerpts = "".join(_shown(shown) for shown in part.excerpts)
     return (
         f'<section id="{escape(part.job)}">\n<h2>{escape(part.job)} '
         f'<span class="badge {badge[0]}">{badge[1]}</span></h2>\n'
-        f'<p>{escape(part.does)}</p>\n<div class="tiles">{tiles}</div>\n<dl class="facts">{facts}</dl>\n'
+        f"<p>{escape(part.does)}</p>\n{headline}\n{facts(about)}\n"
         f"{excerpts}{pictures}</section>"
     )
 

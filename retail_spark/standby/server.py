@@ -15,10 +15,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, socket
-from typing import Any
 
 from retail_spark.failures import explain
 from retail_spark.secrets import masked
+from retail_spark.settings import Settings
 from retail_spark.standby.talk import Answer, Question, receive, send
 
 _LOOK_SECONDS = 1.0
@@ -82,7 +82,7 @@ class Desk:
             self._busy -= 1
 
 
-def answerer(settings: Any) -> Callable[[Question], Answer]:
+def answerer(settings: Settings) -> Callable[[Question], Answer]:
     """What answers questions about the lake, with its session started."""
     from retail_spark.answers import rendered
     from retail_spark.launch import open_lake_for_query

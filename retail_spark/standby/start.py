@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from retail_spark.code_version import code_version
 from retail_spark.errors import ContractError, InputError, RetailSparkError, ServiceMissingError, UsageError
 from retail_spark.progress import Progress
+from retail_spark.session import is_given_by_environment
 from retail_spark.settings import Settings
 from retail_spark.standby.talk import Answer, Question, ask, socket_of
 
@@ -46,10 +46,9 @@ def answered(settings: Settings, question: Question, *, may_stay: bool) -> tuple
 
 def stays(settings: Settings) -> bool:
     """True where a session of this package's own answers: on a local lake, unless sql.stay_minutes is 0."""
-    is_local = settings.lake.catalog is None and "://" not in settings.lake.root.removeprefix("file:")
-    given = {"PYSPARK_GATEWAY_PORT", "DATABRICKS_RUNTIME_VERSION", "SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED"}
+    is_local = settings.lake.catalog is None and settings.lake.is_folder
     master = settings.spark.master or "local"
-    return settings.sql.stay_minutes > 0 and is_local and master.startswith("local") and given.isdisjoint(os.environ)
+    return settings.sql.stay_minutes > 0 and is_local and master.startswith("local") and not is_given_by_environment()
 
 
 def answer_from_standby(settings: Settings, question: Question) -> Answer | None:
