@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from retail_spark import __version__
 from retail_spark.domains import JOBS
-
-_PACKAGE = Path(__file__).parent
 
 
 def code_version(package: str) -> str:
@@ -19,19 +18,39 @@ def code_version(package: str) -> str:
     These are the job's own package and all shared rooms; a change in another domain makes no new run of this one.
     """
     others = frozenset(entry.package.rpartition(".")[2] for entry in JOBS.values()) - {package.rpartition(".")[2]}
-    return f"{__version__}+{digest_of_modules(_PACKAGE, without=others)}"
+    return f"{__version__}+{_digest_of_the_package(others)}"
 
 
-@cache
-def digest_of_modules(folder: Path, *, without: frozenset[str]) -> str:
-    """Twelve hex digits of the names and contents of all modules and data files, but for those of some subfolders."""
+def digest_of_modules(root: Traversable, *, without: frozenset[str]) -> str:
+    """Twelve hex digits of the names and contents of all modules and data files, but for those of some subfolders.
+
+    Args:
+        root: the package, a folder or a zip: Spark imports a shipped wheel without unpacking it.
+        without: names of subfolders of `root`.
+
+    Raises:
+        RuntimeError: there is no module at all, so that changes could not be seen.
+    """
     digest = hashlib.sha256()
-    for name, path in _modules(folder):
+    modules = 0
+    for name, file in sorted(_modules(root, ""), key=lambda module: module[0]):
         if name.partition("/")[0] not in without:
-            digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
+            digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
+            modules += name.endswith(".py")
+    if not modules:
+        raise RuntimeError(f"{root} holds no module: the version of the code cannot be told")
     return digest.hexdigest()[:12]
 
 
-def _modules(folder: Path) -> Iterable[tuple[str, Path]]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    return sorted((path.relative_to(folder).as_posix(), path) for path in files)
+@cache
+def _digest_of_the_package(without: frozenset[str]) -> str:
+    return digest_of_modules(files("retail_spark"), without=without)
+
+
+def _modules(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            if entry.name != "__pycache__":
+                yield from _modules(entry, f"{prefix}{entry.name}/")
+        elif not entry.name.endswith(".pyc"):
+            yield prefix + entry.name, entry

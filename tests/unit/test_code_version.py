@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,16 @@ from retail_spark.code_version import code_version, digest_of_modules
 
 
 def digest(folder: Path, *without: str) -> str:
-    digest_of_modules.cache_clear()
     return digest_of_modules(folder, without=frozenset(without))
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     for name in ("shared.py", "forecast/job.py", "recommend/job.py"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path = tmp_path / "package" / name
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(f"# {name}\n")
-    return tmp_path
+    return tmp_path / "package"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,28 @@ def test_a_module_under_another_name_is_another_version(package: Path) -> None:
     before = digest(package)
     (package / "shared.py").rename(package / "moved.py")
     assert digest(package) != before
+
+
+def test_compiled_modules_are_not_looked_at(package: Path) -> None:
+    before = digest(package)
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "shared.cpython-311.pyc").write_bytes(b"compiled")
+    assert digest(package) == before
+
+
+def test_a_wheel_that_is_imported_as_a_zip_has_the_version_of_its_folder(package: Path, tmp_path: Path) -> None:
+    wheel = tmp_path / "shipped.zip"
+    with zipfile.ZipFile(wheel, "w") as written:
+        for path in package.rglob("*.py"):
+            written.write(path, f"retail/{path.relative_to(package)}")
+    assert digest_of_modules(zipfile.Path(wheel, "retail/"), without=frozenset({"recommend"})) == digest(
+        package, "recommend"
+    )
+
+
+def test_a_package_without_modules_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no module"):
+        digest(tmp_path)
 
 
 def test_each_job_has_a_version_of_its_own() -> None:
