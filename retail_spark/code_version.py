@@ -12,13 +12,17 @@ from retail_spark import __version__
 from retail_spark.domains import JOBS
 
 
+_NOT_CODE = frozenset({"conf"})
+"""The ready mappings, which only a wheel carries: they are settings, and a run id holds those already."""
+
+
 def code_version(package: str) -> str:
     """The package's version with a digest of the modules that a job of `package` stands on.
 
     These are the job's own package and all shared rooms; a change in another domain makes no new run of this one.
     """
     others = frozenset(entry.package.rpartition(".")[2] for entry in JOBS.values()) - {package.rpartition(".")[2]}
-    return f"{__version__}+{_digest_of_the_package(others)}"
+    return f"{__version__}+{_digest_of_the_package(others | _NOT_CODE)}"
 
 
 def digest_of_modules(root: Traversable, *, without: frozenset[str]) -> str:
