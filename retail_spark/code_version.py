@@ -11,7 +11,6 @@ from importlib.resources.abc import Traversable
 from retail_spark import __version__
 from retail_spark.domains import JOBS
 
-
 _NOT_CODE = frozenset({"conf"})
 """The ready mappings, which only a wheel carries: they are settings, and a run id holds those already."""
 
