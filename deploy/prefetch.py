@@ -18,16 +18,17 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window as W
 
 import retail_spark
-from retail_spark.class_archive import make_options
+from retail_spark.config.section import LakeSettings, Settings, SparkSettings
 from retail_spark.errors import RetailSparkError
-from retail_spark.java import java_home
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.contracts import DATE, DOUBLE, STRING, Column, Contract
-from retail_spark.lake.query import run_sql
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import append_once, replace_slice, upsert
-from retail_spark.session import (
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.contract import DATE, DOUBLE, STRING, Column, Contract
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.sql import run_sql
+from retail_spark.lake.write import append_once, replace_slice, upsert
+from retail_spark.spark.class_archive import make_options
+from retail_spark.spark.java import java_home
+from retail_spark.spark.session import (
     DELTA,
     JVM_OPTIONS,
     class_archive,
@@ -36,7 +37,6 @@ from retail_spark.session import (
     local_conf,
     on_class_path,
 )
-from retail_spark.settings import LakeSettings, Settings, SparkSettings
 
 KEPT_ARCHIVES = 3
 """Every environment has an archive of its own, some 200 MB: its paths are part of it."""

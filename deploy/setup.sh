@@ -47,7 +47,7 @@ java_home() {
     PYTHONPATH=. "$1" - <<'PYTHON'
 import sys
 from retail_spark.errors import ServiceMissingError
-from retail_spark.java import java_home
+from retail_spark.spark.java import java_home
 try:
     sys.stdout.write(f"{java_home()}\n")
 except ServiceMissingError as error:

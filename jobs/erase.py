@@ -5,7 +5,7 @@ spark-submit jobs/erase.py --set privacy.salt=env:SALT --set erase.customers=fil
 
 import sys
 
-from retail_spark.cli import main
+from retail_spark.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["run", "erase", *sys.argv[1:]]))

@@ -5,7 +5,7 @@ spark-submit jobs/recommend.py [-c FILE]... [--set key=value]... [--as-of DATE] 
 
 import sys
 
-from retail_spark.cli import main
+from retail_spark.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["run", "recommend", *sys.argv[1:]]))

@@ -5,7 +5,7 @@ spark-submit jobs/supplier_risk.py [-c FILE]... [--set key=value]... [--as-of DA
 
 import sys
 
-from retail_spark.cli import main
+from retail_spark.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["run", "supplier_risk", *sys.argv[1:]]))

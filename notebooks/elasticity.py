@@ -9,10 +9,10 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from retail_spark.lake.query import run_sql
-from retail_spark.lake.store import Lake
-from retail_spark.layers import resolve
-from retail_spark.session import get_session
+from retail_spark.engine.settings_layers import resolve
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.sql import run_sql
+from retail_spark.spark.session import get_session
 
 settings = resolve(environ=os.environ)
 lake = Lake.open(get_session(settings), settings.lake)

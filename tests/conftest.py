@@ -12,9 +12,9 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from pyspark.sql import SparkSession
 
-from retail_spark.lake.store import Lake
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings, SparkSettings
+from retail_spark.config.section import LakeSettings, Settings, SparkSettings
+from retail_spark.lake.lake import Lake
+from retail_spark.spark.session import get_session
 from tests.house import House
 from tests.real.figures import FILE as FIGURES
 

@@ -12,26 +12,26 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from retail_spark.demo import conf_folder
-from retail_spark.domains import JOBS, entry
-from retail_spark.lake.content import content_hash
+from retail_spark.cli.demo import conf_folder
+from retail_spark.config.section import Settings
+from retail_spark.engine.catalogue import all_jobs, entry
+from retail_spark.engine.history import FINISHED, JOB_RUNS
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.engine.settings_layers import resolve
+from retail_spark.lake.content_hash import content_hash
 from retail_spark.lake.journal import read_rows
-from retail_spark.lake.names import TableName
-from retail_spark.lake.query import tables
-from retail_spark.lake.store import Lake
-from retail_spark.layers import resolve
-from retail_spark.lifecycle import run_job
-from retail_spark.ops import FINISHED, JOB_RUNS
-from retail_spark.progress import Progress
-from retail_spark.run import Result
-from retail_spark.settings import Settings
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.sql import tables
+from retail_spark.lake.table_name import TableName
 
 REPO = Path(__file__).parents[1]
 CONFIG = (conf_folder() / "sources" / "synthetic.yml", REPO / "tests" / "quick.yml")
 GIVEN = "RETAIL_SPARK_TEST_LAKE"
 COMPUTED = ("raw", "truth", "silver", "gold", "ids")
 _APART = ("synthetic", "ingest", "maintain")
-DOMAINS = [name for name, job in JOBS.items() if name not in _APART and not job.on_demand]
+DOMAINS = [name for name, job in all_jobs().items() if name not in _APART and not job.on_demand]
 ORDER = ["synthetic", "ingest", *DOMAINS]
 
 

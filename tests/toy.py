@@ -9,13 +9,13 @@ from pydantic import create_model
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.contracts import AS_OF, DATE, DOUBLE, LINEAGE, STRING, Column, Contract, snapshot
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import append_once, replace_slice, upsert
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.run import Job, Outcome, Run, job
-from retail_spark.settings import LakeSettings, Section, Settings, setting
+from retail_spark.config.section import LakeSettings, Section, Settings, setting
+from retail_spark.engine.job import Job, Outcome, Run, job
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.contract import AS_OF, DATE, DOUBLE, LINEAGE, STRING, Column, Contract, snapshot
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import append_once, replace_slice, upsert
 
 Mode = Literal["upsert", "replace_slice", "append_once"]
 MODES: tuple[Mode, ...] = ("upsert", "replace_slice", "append_once")

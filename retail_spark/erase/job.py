@@ -8,21 +8,21 @@ from collections.abc import Sequence
 
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import SILVER, quarantine_of
-from retail_spark.domains import JOBS
-from retail_spark.erase.contracts import ERASURES
+from retail_spark.config.section import Settings, section
+from retail_spark.engine.catalogue import all_jobs
+from retail_spark.engine.job import Job, Outcome, Run, SourcePin, job
+from retail_spark.erase.deletion import Erased, erase_from, erase_stages
 from retail_spark.erase.settings import JobSettings
 from retail_spark.errors import UsageError
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.contracts import Contract
-from retail_spark.lake.erasure import Erased, erase_from, erase_stages
-from retail_spark.lake.names import TableName
-from retail_spark.lake.store import Lake
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.contract import Contract
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.table_name import TableName
 from retail_spark.lake.tombstones import TOMBSTONES, revealed, tokens_of
-from retail_spark.lake.writers import upsert
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.run import Job, Outcome, Run, SourcePin, job
-from retail_spark.settings import Settings, section
+from retail_spark.lake.write import upsert
+from retail_spark.tables.erasures import ERASURES
+from retail_spark.tables.silver import SILVER, quarantine_of
 
 _HEADERS = ("id", "ids", "customer", "customers", "customer_id", "visitor", "visitors", "visitor_id", "user_id")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
@@ -68,7 +68,7 @@ _ADVICE = "in 168 hours run maintain (it vacuums); learn models anew (recommend)
 def with_subjects() -> tuple[Contract, ...]:
     """Every table of every job, quarantines included, whose contract marks a subject."""
     found: dict[str, Contract] = {}
-    for name, entry in JOBS.items():
+    for name, entry in all_jobs().items():
         if name != "erase":
             one = entry.job()
             found |= {c.name: c for c in (*one.reads, *one.optional, *one.writes)}

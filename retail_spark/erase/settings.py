@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from retail_spark.secrets import SecretRef
-from retail_spark.settings import Section, setting
+from retail_spark.config.secrets import SecretRef
+from retail_spark.config.section import Section, setting
 
 
 class JobSettings(Section):

@@ -18,11 +18,11 @@ from pathlib import Path
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
+from retail_spark.engine.job import SourcePin
 from retail_spark.errors import InputError
 from retail_spark.ingest.mapping import InputSpec
-from retail_spark.lake.names import TableName
-from retail_spark.lake.store import Lake
-from retail_spark.run import SourcePin
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.table_name import TableName
 
 Session = Callable[[], SparkSession]
 """What gives the session: files of this machine are found without one, so none is started for them."""

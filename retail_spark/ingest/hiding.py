@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from retail_spark.frames.local_rows import frame_of_rows
 from retail_spark.ingest.expressions import quoted_name
 from retail_spark.ingest.reading import Raw
 from retail_spark.ingest.settings import JobSettings
-from retail_spark.local_rows import frame_of_rows
 
 _SALT = "_rs_salt"
 

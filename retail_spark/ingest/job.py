@@ -10,7 +10,8 @@ from shutil import rmtree
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import SILVER, quarantine_of
+from retail_spark.config.section import Settings, section
+from retail_spark.engine.job import Attempt, Outcome, Result, Run, SourcePin, job
 from retail_spark.errors import InputError
 from retail_spark.ingest.contents import check_kind
 from retail_spark.ingest.expressions import tolerant
@@ -24,13 +25,12 @@ from retail_spark.ingest.report import Counts, check_share, counts_of, to_quaran
 from retail_spark.ingest.settings import JobSettings
 from retail_spark.ingest.settling import ID, Table, known_losers, settled
 from retail_spark.ingest.stream import MicroBatch, take_once
-from retail_spark.lake.contracts import Contract
-from retail_spark.lake.names import TableName
-from retail_spark.lake.store import Lake
+from retail_spark.lake.contract import Contract
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.table_name import TableName
 from retail_spark.lake.tombstones import TOMBSTONES, with_erased
-from retail_spark.lake.writers import Write, append_once, replace_slice, upsert
-from retail_spark.run import Attempt, Outcome, Result, Run, SourcePin, job
-from retail_spark.settings import Settings, section
+from retail_spark.lake.write import Write, append_once, replace_slice, upsert
+from retail_spark.tables.silver import SILVER, quarantine_of
 
 
 def pin_sources(lake: Lake, settings: Settings) -> tuple[SourcePin, ...]:

@@ -23,7 +23,7 @@ from retail_spark.ingest.hiding import Hidden, hidden_columns, raw_json
 from retail_spark.ingest.mapping import TableSpec
 from retail_spark.ingest.reading import FILE, GROUP, H1, H2, MALFORMED, Raw, quoted, with_nulls
 from retail_spark.ingest.settings import JobSettings
-from retail_spark.lake.contracts import Contract
+from retail_spark.lake.contract import Contract
 
 RULE, RAW, POS, ORDER = "_rs_rule", "_rs_raw", "_rs_pos", "_rs_order"
 FILTERED = "filtered"

@@ -8,13 +8,13 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from retail_spark.engine.job import Run
+from retail_spark.frames.local_rows import frame_of_rows
 from retail_spark.ingest.files import SourceFile, pin_of
-from retail_spark.lake.contracts import LONG, STRING, Column, Contract
+from retail_spark.lake.contract import LONG, STRING, Column, Contract
 from retail_spark.lake.journal import read_rows
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import Write, replace_slice, upsert
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.run import Run
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import Write, replace_slice, upsert
 
 INGESTED_FILES = Contract(
     "ops.ingested_files",

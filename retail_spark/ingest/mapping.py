@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from retail_spark.canonical import SILVER
+from retail_spark.config.secrets import SecretRef
+from retail_spark.config.section import Section, Settings, setting
 from retail_spark.errors import UsageError
 from retail_spark.ingest.expressions import check_expression
-from retail_spark.lake.contracts import Contract
-from retail_spark.secrets import SecretRef
-from retail_spark.settings import Section, Settings, setting
+from retail_spark.lake.contract import Contract
+from retail_spark.tables.silver import SILVER
 
 CANONICAL: dict[str, Contract] = {contract.table.parts[-1]: contract for contract in SILVER}
 HASHED_KEYS = frozenset({"sale_id", "event_id", "delivery_id", "exposure_id"})

@@ -36,7 +36,7 @@ from retail_spark.ingest.expressions import quoted_name
 from retail_spark.ingest.files import SourceFile, find_files, full_path
 from retail_spark.ingest.mapping import InputSpec
 from retail_spark.ingest.objects import keys_of, may_hold_several, one_a_row
-from retail_spark.lake.names import TableName
+from retail_spark.lake.table_name import TableName
 
 FILE, H1, H2, MALFORMED, GROUP = "_rs_file", "_rs_h1", "_rs_h2", "_rs_malformed", "_rs_group"
 META = (FILE, H1, H2, MALFORMED, GROUP)

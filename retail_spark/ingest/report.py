@@ -15,8 +15,8 @@ from retail_spark.ingest.hiding import Hidden, raw_json
 from retail_spark.ingest.judging import FILTERED, RAW, RULE, Uses
 from retail_spark.ingest.reading import FILE, H1, H2, Raw, quoted
 from retail_spark.ingest.settling import COLLAPSED, CONFLICT, EXACT, HELD, ID, KIND, QUARANTINED, Table
-from retail_spark.lake.contracts import Contract
-from retail_spark.lake.store import Lake
+from retail_spark.lake.contract import Contract
+from retail_spark.lake.lake import Lake
 
 _SHOWN_CHARACTERS = 300
 

@@ -13,12 +13,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import quarantine_of
+from retail_spark.engine.job import Run
 from retail_spark.ingest.judging import ORDER, POS, RULE
 from retail_spark.ingest.mapping import TableSpec, has_hashed_key
 from retail_spark.ingest.reading import FILE, H1, H2
-from retail_spark.lake.contracts import Contract
-from retail_spark.run import Run
+from retail_spark.lake.contract import Contract
+from retail_spark.tables.silver import quarantine_of
 
 ID, KIND, NUMBER = "_rs_id", "_rs_kind", "_rs_number"
 EXACT, COLLAPSED, CONFLICT, HELD = "exact_duplicates", "collapsed", "key_conflict", "key_held_by_other_source"

@@ -12,6 +12,9 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from retail_spark.config.section import Settings, section
+from retail_spark.engine.job import Attempt, Result
+from retail_spark.engine.progress import Progress
 from retail_spark.errors import ServiceMissingError, UsageError
 from retail_spark.ingest.files import (
     BINARY,
@@ -26,12 +29,9 @@ from retail_spark.ingest.files import (
 from retail_spark.ingest.ledger import changed_since_taken, told
 from retail_spark.ingest.mapping import SourceMapping, mapping_of
 from retail_spark.ingest.settings import JobSettings
-from retail_spark.lake.store import Lake
-from retail_spark.progress import Progress
-from retail_spark.run import Attempt, Result
-from retail_spark.session import is_classic
-from retail_spark.settings import Settings, section
-from retail_spark.streaming import wait_for
+from retail_spark.lake.lake import Lake
+from retail_spark.spark.session import is_classic
+from retail_spark.spark.streaming import wait_for
 
 _FOR_EVER = "36500d"
 """A file is new however old it is: Spark's own limit passes over what is a week older than the newest."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from retail_spark.errors import LeaseHeldError
-from retail_spark.failures import innermost
+from retail_spark.spark.failures import innermost
 
 _CONFLICT = re.compile(
     r"DELTA_CONCURRENT_|Concurrent(?:Append|DeleteRead|DeleteDelete|Transaction|Write|Modification)Exception"

@@ -15,14 +15,14 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from retail_spark.errors import ContractError
-from retail_spark.lake.commits import carry_out, epoch
+from retail_spark.frames.local_rows import arrow_table, frame_of_rows
+from retail_spark.lake.commit import carry_out, epoch
 from retail_spark.lake.conflicts import retried
-from retail_spark.lake.contracts import DOUBLE, Contract
-from retail_spark.lake.log import opened
-from retail_spark.lake.store import Lake
+from retail_spark.lake.contract import DOUBLE, Contract
+from retail_spark.lake.delta_log import opened
+from retail_spark.lake.lake import Lake
 from retail_spark.lake.without_spark import queried
-from retail_spark.lake.writers import append_once
-from retail_spark.local_rows import arrow_table, frame_of_rows
+from retail_spark.lake.write import append_once
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

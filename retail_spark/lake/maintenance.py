@@ -9,8 +9,8 @@ from pathlib import Path
 
 from retail_spark.errors import InputError
 from retail_spark.lake.conflicts import retried
-from retail_spark.lake.names import TableName
-from retail_spark.lake.store import Lake
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.table_name import TableName
 from retail_spark.lake.whole import SAFE_HOURS, newest_whole_version
 
 _FILE_SIZE = "spark.databricks.delta.optimize.maxFileSize"

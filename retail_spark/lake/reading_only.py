@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from retail_spark.errors import UsageError
-from retail_spark.session import is_classic
+from retail_spark.spark.session import is_classic
 
 _TELLS = re.compile(r"(?:Show|Describe|Explain)\w*")
 _READS = re.compile(

@@ -9,12 +9,12 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from retail_spark.config.secrets import SecretRef
 from retail_spark.errors import UsageError
-from retail_spark.lake.contracts import LINEAGE, STRING, Contract
-from retail_spark.lake.contracts import Column as ContractColumn
-from retail_spark.lake.store import Lake
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.secrets import SecretRef
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.contract import LINEAGE, STRING, Contract
+from retail_spark.lake.contract import Column as ContractColumn
+from retail_spark.lake.lake import Lake
 
 TOMBSTONES = Contract(
     "ops.tombstones",

@@ -16,10 +16,10 @@ from urllib.parse import unquote
 from pyspark.sql import functions as F
 
 from retail_spark.errors import InputError
-from retail_spark.lake.contracts import Contract
-from retail_spark.lake.log import opened
-from retail_spark.lake.names import TableName
-from retail_spark.lake.store import Lake, local_path
+from retail_spark.lake.contract import Contract
+from retail_spark.lake.delta_log import opened
+from retail_spark.lake.lake import Lake, local_path
+from retail_spark.lake.table_name import TableName
 
 SAFE_HOURS = 168
 """Readers pinned to a version, and time travel, need files for a week; vacuum never goes below."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from retail_spark.engine.job import Outcome, Run, job
 from retail_spark.errors import InputError
 from retail_spark.lake.maintenance import analyze, drop_old_stages, optimize, restore, vacuum
-from retail_spark.lake.names import TableName
-from retail_spark.lake.query import tables
+from retail_spark.lake.sql import tables
+from retail_spark.lake.table_name import TableName
 from retail_spark.lake.whole import check_files, missing_files
 from retail_spark.maintain.pruning import prune
 from retail_spark.maintain.settings import JobSettings
-from retail_spark.run import Outcome, Run, job
 
 
 def maintain(run: Run, settings: JobSettings) -> Outcome:

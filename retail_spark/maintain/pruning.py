@@ -13,21 +13,21 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
+from retail_spark.engine.history import FINISHED, JOB_RUNS, METRICS
+from retail_spark.engine.job import Run
 from retail_spark.errors import ServiceMissingError
-from retail_spark.failures import TRACE_PREFIX, TRACE_SUFFIX
-from retail_spark.lake.commits import marked
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.commit import marked
 from retail_spark.lake.conflicts import retried
-from retail_spark.lake.names import TableName
-from retail_spark.lake.query import tables
-from retail_spark.lake.store import Lake
-from retail_spark.local_rows import frame_of_rows
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.sql import tables
+from retail_spark.lake.table_name import TableName
 from retail_spark.maintain.settings import JobSettings
-from retail_spark.ops import FINISHED, JOB_RUNS, METRICS
 from retail_spark.quality.report import EXPECTATIONS
 from retail_spark.registry.connection import Connection
 from retail_spark.registry.pruning import prune_versions
-from retail_spark.registry.tracking import Registry
-from retail_spark.run import Run
+from retail_spark.registry.registry import Registry
+from retail_spark.spark.failures import TRACE_PREFIX, TRACE_SUFFIX
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _VIEW = "__pruned"

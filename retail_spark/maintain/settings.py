@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retail_spark.settings import Section, setting
+from retail_spark.config.section import Section, setting
 
 
 class JobSettings(Section):

@@ -17,8 +17,8 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.window import Window as W
 
-from retail_spark.lake.contracts import Contract
-from retail_spark.lake.writers import SliceValue
+from retail_spark.lake.contract import Contract
+from retail_spark.lake.write import SliceValue
 from retail_spark.quality import engine
 from retail_spark.quality.report import CheckReport, CheckResult
 from retail_spark.quality.suite import RowRule, row_expectations, row_rules, with_rules

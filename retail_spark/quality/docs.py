@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from retail_spark.errors import UsageError
-from retail_spark.lake.contracts import Contract
-from retail_spark.lake.store import Lake
+from retail_spark.lake.contract import Contract
+from retail_spark.lake.lake import Lake
 from retail_spark.quality import pages
 from retail_spark.quality.report import CheckReport
 

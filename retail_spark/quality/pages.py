@@ -7,7 +7,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
-from retail_spark.lake.contracts import Contract
+from retail_spark.lake.contract import Contract
 from retail_spark.quality.report import CheckReport, CheckResult
 
 _PAGE = """<!doctype html>

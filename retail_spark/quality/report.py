@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from retail_spark.errors import ContractError
-from retail_spark.lake.contracts import BOOLEAN, INT, LONG, STRING, TIMESTAMP, Column, Contract
+from retail_spark.lake.contract import BOOLEAN, INT, LONG, STRING, TIMESTAMP, Column, Contract
 
 EXPECTATIONS = Contract(
     "ops.expectations",

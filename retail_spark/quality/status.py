@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.errors import ContractError
-from retail_spark.lake.contracts import Contract
+from retail_spark.lake.contract import Contract
 
 
 def check_failed_share(frame: DataFrame, contract: Contract, *, limit: float) -> None:

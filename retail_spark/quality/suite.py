@@ -16,8 +16,8 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.lake.contracts import Contract
-from retail_spark.lake.writers import SliceValue
+from retail_spark.lake.contract import Contract
+from retail_spark.lake.write import SliceValue
 
 
 @dataclass(frozen=True)

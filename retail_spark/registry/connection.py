@@ -17,9 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from retail_spark.config.secrets import SecretRef, masked
+from retail_spark.config.section import Settings
 from retail_spark.errors import ServiceMissingError, UsageError
-from retail_spark.secrets import SecretRef, masked
-from retail_spark.settings import Settings
 
 # Set before MLflow is imported, unless the environment says otherwise: no telemetry, nothing on stdout (its last
 # line belongs to the run), no look-ups of build tools at every model.

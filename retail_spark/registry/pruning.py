@@ -8,8 +8,8 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-from retail_spark.lake.store import local_path
-from retail_spark.registry.tracking import CHAMPION, PREVIOUS, Registry
+from retail_spark.lake.lake import local_path
+from retail_spark.registry.registry import CHAMPION, PREVIOUS, Registry
 
 _TAG = "retail_spark."
 

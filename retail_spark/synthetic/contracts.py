@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import types as T
 
-from retail_spark.lake.contracts import BOOLEAN, DATE, DOUBLE, INT, LONG, STRING, Column, Contract
+from retail_spark.lake.contract import BOOLEAN, DATE, DOUBLE, INT, LONG, STRING, Column, Contract
 
 DOUBLES = T.ArrayType(DOUBLE)
 RETAILER = Column("retailer", STRING, "Name of the made-up retailer; a run replaces all its rows.")

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.lake.contracts import Contract
-from retail_spark.local_rows import frame_of_rows
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.contract import Contract
 from retail_spark.synthetic.chance import Chance, label
 from retail_spark.synthetic.contracts import RAW_DELIVERIES, RAW_EVENTS, RAW_INVENTORY, RAW_SALES
 from retail_spark.synthetic.exports import time_text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.lake.contracts import Contract
-from retail_spark.lake.writers import replace_slice
-from retail_spark.run import Outcome, Run, job
+from retail_spark.engine.job import Outcome, Run, job
+from retail_spark.lake.contract import Contract
+from retail_spark.lake.write import replace_slice
 from retail_spark.synthetic import (
     assortment,
     calendar,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from retail_spark.settings import Section, setting
+from retail_spark.config.section import Section, setting
 
 Size = Literal["tiny", "small", "large"]
 _BY_SIZE = "empty: by size"

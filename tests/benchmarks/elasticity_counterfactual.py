@@ -17,15 +17,15 @@ import pandas as pd
 from causaldemand.metrics.elasticity import elasticity_scores
 from causaldemand.metrics.panel_scorer import score_scenarios, summarize
 
-from retail_spark.elasticity.cross import cross_rows
-from retail_spark.elasticity.doubleml import double_ml_rows
-from retail_spark.elasticity.learning import first_stages
-from retail_spark.elasticity.pooled import COLUMNS, CONTROL, Rules, estimate_rows
-from retail_spark.elasticity.settings import JobSettings
-from retail_spark.elasticity.transforms import SHARES
-from retail_spark.elasticity.units import unit_columns
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings
+from retail_spark.config.section import LakeSettings, Settings
+from retail_spark.domains.elasticity.estimate.category import COLUMNS, CONTROL, Rules, estimate_rows
+from retail_spark.domains.elasticity.estimate.cross_price import cross_rows
+from retail_spark.domains.elasticity.estimate.posterior import unit_columns
+from retail_spark.domains.elasticity.estimate.run import first_stages
+from retail_spark.domains.elasticity.models.double_ml import double_ml_rows
+from retail_spark.domains.elasticity.panel.cells import SHARES
+from retail_spark.domains.elasticity.settings import JobSettings
+from retail_spark.spark.session import get_session
 from retail_spark.synthetic.chance import Chance
 from retail_spark.synthetic.market import MARKETS, SCENARIO_CHANGE, MarketSize, to_market, to_true_elasticities
 from tests.benchmarks.in_memory import cells_of, net_of_effects, shrunk_of
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def panel_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """The job's panel of the cells with a sale: the columns of retail_spark.elasticity.transforms, by pandas."""
+    """The job's panel of the cells with a sale: the columns of its panel/cells.py, by pandas."""
     panel = rows[rows["units"] > 0].sort_values([*KEYS, "week"]).reset_index(drop=True)
     relative = np.log(panel["price"]) - np.log(panel["price"]).groupby([panel[k] for k in KEYS]).transform("mean")
     panel = panel.assign(period=panel["week"], y=np.log(panel["units"]), cost=np.log(panel["unit_cost"]),

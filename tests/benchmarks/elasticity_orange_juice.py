@@ -19,18 +19,18 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import SALES
-from retail_spark.domains import entry
-from retail_spark.elasticity.pooled import COLUMNS, Rules, estimate_rows, lagged_rows
-from retail_spark.elasticity.settings import JobSettings
-from retail_spark.elasticity.transforms import SHARES
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import replace_slice
-from retail_spark.layers import resolve
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.session import get_session
+from retail_spark.domains.elasticity.estimate.category import COLUMNS, Rules, estimate_rows, lagged_rows
+from retail_spark.domains.elasticity.panel.cells import SHARES
+from retail_spark.domains.elasticity.settings import JobSettings
+from retail_spark.engine.catalogue import entry
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.engine.settings_layers import resolve
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import replace_slice
+from retail_spark.spark.session import get_session
+from retail_spark.tables.silver import SALES
 from tests.benchmarks.elasticity_holdout import orange_juice
 from tests.benchmarks.in_memory import cells_of, net_of_effects
 

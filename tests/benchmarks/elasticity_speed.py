@@ -16,10 +16,10 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.elasticity.least_squares import solve_small
-from retail_spark.elasticity.moments import matrices, stacked, to_moments, within
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings, SparkSettings
+from retail_spark.config.section import LakeSettings, Settings, SparkSettings
+from retail_spark.domains.elasticity.models.least_squares import solve_small
+from retail_spark.domains.elasticity.models.moments import matrices, stacked, to_moments, within
+from retail_spark.spark.session import get_session
 from retail_spark.synthetic.chance import Chance
 
 COLUMNS = ("y", "price", "on_promotion", "on_display", "rival_price")

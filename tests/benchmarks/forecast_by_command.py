@@ -12,10 +12,10 @@ from pathlib import Path
 import pandas as pd
 from deltalake import DeltaTable
 
-from retail_spark.forecast.job import JOB
+from retail_spark.domains.forecast.job import JOB
+from retail_spark.engine.launch import launch
+from retail_spark.engine.settings_layers import resolve
 from retail_spark.ingest.job import JOB as INGEST
-from retail_spark.launch import launch
-from retail_spark.layers import resolve
 
 HERE = Path(__file__).parents[2]
 DATA_ROOT = Path(os.environ.get("RETAIL_SPARK__DATA_ROOT", HERE / ".." / "shared" / "data"))

@@ -18,13 +18,13 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from retail_spark.forecast.model import LOCAL
-from retail_spark.forecast.panel import Array, filled_forward
-from retail_spark.forecast.periods import Clock
-from retail_spark.forecast.settings import JobSettings
-from retail_spark.forecast.settling import Frame, forecast_rows
-from retail_spark.layers import resolve
-from retail_spark.settings import section
+from retail_spark.config.section import section
+from retail_spark.domains.forecast.models.local import LOCAL
+from retail_spark.domains.forecast.series.panel import Array, filled_forward
+from retail_spark.domains.forecast.series.periods import Clock
+from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.domains.forecast.settling import Frame, forecast_rows
+from retail_spark.engine.settings_layers import resolve
 from tests.benchmarks.forecast_by_command import DATA_ROOT, forecasts, lake_of, mapping
 from tests.benchmarks.forecast_policy import Workshop, carried_out, packed_of
 

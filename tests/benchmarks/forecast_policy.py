@@ -7,9 +7,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from retail_spark.forecast.boosting import Booster, Lessons, lessons, missed, smear_of, train_here
-from retail_spark.forecast.features import Past
-from retail_spark.forecast.settling import Frame, Pools, chosen_rows, pools_of, prior_sums, priors_of, tried_rows
+from retail_spark.domains.forecast.features.matrix import Past
+from retail_spark.domains.forecast.models.global_booster import Booster, Lessons, lessons, missed, smear_of, train_here
+from retail_spark.domains.forecast.settling import (
+    Frame,
+    Pools,
+    chosen_rows,
+    pools_of,
+    prior_sums,
+    priors_of,
+    tried_rows,
+)
 
 FEWEST = 50
 

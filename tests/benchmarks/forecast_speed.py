@@ -16,14 +16,14 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.forecast.learning import to_tried
-from retail_spark.forecast.panel import PAID, PEERS, PLANNED
-from retail_spark.forecast.recipe import Recipe
-from retail_spark.forecast.searched import searched
-from retail_spark.forecast.settings import JobSettings
-from retail_spark.forecast.settling import Frame
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings, SparkSettings
+from retail_spark.config.section import LakeSettings, Settings, SparkSettings
+from retail_spark.domains.forecast.models.auto import searched
+from retail_spark.domains.forecast.recipe import Recipe
+from retail_spark.domains.forecast.series.panel import PAID, PEERS, PLANNED
+from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.domains.forecast.settling import Frame
+from retail_spark.domains.forecast.train import to_tried
+from retail_spark.spark.session import get_session
 
 POINTS, HORIZON, END = 150, 8, 2800
 CHEAP = ("naive", "seasonal_naive", "ses", "croston_sba", "tsb", "adida")
@@ -128,7 +128,7 @@ def linear(spark: SparkSession, folder: str) -> None:
     schema = "bucket int, mib double"
 
     def peak(batch: pd.DataFrame) -> pd.DataFrame:
-        from retail_spark.forecast.settling import tried_rows
+        from retail_spark.domains.forecast.settling import tried_rows
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         tried_rows(batch, frame, [])

@@ -14,8 +14,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from retail_spark.forecast.model import LOCAL
-from retail_spark.forecast.periods import Clock
+from retail_spark.domains.forecast.models.local import LOCAL
+from retail_spark.domains.forecast.series.periods import Clock
 from tests.benchmarks.forecast_by_command import DATA_ROOT, forecasts, lake_of
 
 KNOWN, AHEAD, AS_OF = 104, 39, date(2012, 1, 27)

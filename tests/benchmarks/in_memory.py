@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from retail_spark.elasticity.absorb import period_effects
-from retail_spark.elasticity.linear_units import products_from, units_from
-from retail_spark.elasticity.units import shrunk_rows
+from retail_spark.domains.elasticity.estimate.posterior import shrunk_rows
+from retail_spark.domains.elasticity.estimate.store_product_loglog import products_from, units_from
+from retail_spark.domains.elasticity.panel.fixed_effects import period_effects
 
 UNIT = ["store_id", "product_id"]
 

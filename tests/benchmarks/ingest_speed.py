@@ -19,11 +19,11 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.engine.settings_layers import resolve
 from retail_spark.ingest.job import JOB
-from retail_spark.layers import resolve
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.session import get_session
+from retail_spark.spark.session import get_session
 
 DATA_ROOT = Path(os.environ.get("RETAIL_SPARK__DATA_ROOT", Path(__file__).parents[2] / ".." / "shared" / "data"))
 LIMIT = 2.5

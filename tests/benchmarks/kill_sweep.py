@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 
-from retail_spark.session import get_session
+from retail_spark.spark.session import get_session
 from tests.faults.kills import Sweep
 from tests.toy import MODES, toy_settings
 

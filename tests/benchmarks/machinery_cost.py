@@ -16,8 +16,8 @@ import tempfile
 CHILD = """
 import json, sys, time
 began = time.monotonic()
-from retail_spark.launch import launch
-from retail_spark.progress import Progress
+from retail_spark.engine.launch import launch
+from retail_spark.engine.progress import Progress
 from tests.benchmarks.machinery_cost import learning_toy
 from tests.toy import many_inputs, toy_job, toy_settings
 imported = time.monotonic() - began
@@ -37,8 +37,8 @@ def learning_toy():
 
     import pandas as pd
 
-    from retail_spark.registry.gates import Difference, Gate
-    from retail_spark.registry.models import Candidate
+    from retail_spark.modelling.gate import Difference, Gate
+    from retail_spark.registry.model import Candidate
     from tests.toy import toy_job
 
     plain = toy_job("replace_slice")
@@ -64,8 +64,8 @@ def learning_toy():
 
 def prepare(root: str) -> None:
     """Ten input rows on a fresh lake."""
-    from retail_spark.lake.store import Lake
-    from retail_spark.session import get_session
+    from retail_spark.lake.lake import Lake
+    from retail_spark.spark.session import get_session
     from tests.toy import put_input, toy_settings
 
     settings = toy_settings(root)

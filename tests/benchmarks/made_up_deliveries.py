@@ -7,12 +7,12 @@ from datetime import date
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import DELIVERIES
 from retail_spark.synthetic.assortment import category_name
 from retail_spark.synthetic.calendar import date_of
 from retail_spark.synthetic.chance import Chance, one_of
 from retail_spark.synthetic.deliveries import MODES, to_delivery_lines
 from retail_spark.synthetic.settings import JobSettings, World
+from retail_spark.tables.silver import DELIVERIES
 
 
 def world_of(*, lines: int, suppliers: int, weeks: int) -> World:

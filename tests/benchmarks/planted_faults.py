@@ -33,21 +33,21 @@ class Fault:
 FAULTS = (
     Fault(
         "a writer that drops a row",
-        "retail_spark/lake/commits.py",
+        "retail_spark/lake/commit.py",
         'writer = frame.write.format("delta").mode("append")',
         'writer = frame.offset(1).write.format("delta").mode("append")',
         "tests/integration/lake/test_writers.py",
     ),
     Fault(
         "a slice that keeps its old rows",
-        "retail_spark/lake/commits.py",
+        "retail_spark/lake/commit.py",
         '.option("userMetadata", run_id).overwrite(condition)',
         '.option("userMetadata", run_id).append()',
         "tests/integration/lake/test_writers.py",
     ),
     Fault(
         "a rerun that adds twice",
-        "retail_spark/lake/commits.py",
+        "retail_spark/lake/commit.py",
         'once = {"txnAppId": f"{run_id}:{write.contract.name}:{since}", "txnVersion": "1"}',
         "once: dict[str, str] = {}",
         "tests/integration/lake/test_writers.py",
@@ -61,7 +61,7 @@ FAULTS = (
     ),
     Fault(
         "a forecast that sees the future",
-        "retail_spark/forecast/features.py",
+        "retail_spark/domains/forecast/features/matrix.py",
         'found[f"lag_{k}"] = _at(past.y, last + 1 - k) - level',
         'found[f"lag_{k}"] = _at(past.y, last + 2 - k) - level',
         "tests/unit/forecast/test_features.py",

@@ -20,15 +20,15 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
-from retail_spark.lake.store import Lake
-from retail_spark.recommend.evaluate import to_customer_metrics, to_truth
-from retail_spark.recommend.learning import Data, count, with_factors
-from retail_spark.recommend.model import Blend
-from retail_spark.recommend.ranking import Wanted
-from retail_spark.recommend.settings import JobSettings
-from retail_spark.recommend.transforms import to_lines
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings
+from retail_spark.config.section import LakeSettings, Settings
+from retail_spark.domains.recommend.evaluate import to_customer_metrics, to_truth
+from retail_spark.domains.recommend.models.blend import Blend
+from retail_spark.domains.recommend.purchases import to_lines
+from retail_spark.domains.recommend.scoring.lists import Wanted
+from retail_spark.domains.recommend.settings import JobSettings
+from retail_spark.domains.recommend.train import Data, count, with_factors
+from retail_spark.lake.lake import Lake
+from retail_spark.spark.session import get_session
 from tests.benchmarks.recommend_online_retail import TRAIN_UNTIL, bare_run, numbered, sales
 
 ALS_ALONE = Wanted("discover", Blend(als_scale=1.0, popularity_scale=1e-9), only_new=True)

@@ -22,11 +22,18 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import SparkSession
 
-from retail_spark.recommend.factors import learn_factors
-from retail_spark.recommend.model import PRODUCT_FEATURES, Blend, Customers, Products, Recipe, rank_products
-from retail_spark.recommend.settings import JobSettings
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings
+from retail_spark.config.section import LakeSettings, Settings
+from retail_spark.domains.recommend.als import learn_factors
+from retail_spark.domains.recommend.models.blend import (
+    PRODUCT_FEATURES,
+    Blend,
+    Customers,
+    Products,
+    Recipe,
+    rank_products,
+)
+from retail_spark.domains.recommend.settings import JobSettings
+from retail_spark.spark.session import get_session
 
 K = 10
 SEED = 42

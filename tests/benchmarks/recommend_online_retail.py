@@ -21,21 +21,21 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import SALES
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.contracts import Contract
-from retail_spark.lake.store import Lake
-from retail_spark.progress import Progress
-from retail_spark.recommend.choosing import Choice, choose
-from retail_spark.recommend.learning import Data, learn
-from retail_spark.recommend.measuring import HeldOut, measure, wanted_of
-from retail_spark.recommend.model import Blend
-from retail_spark.recommend.ranking import Wanted
-from retail_spark.recommend.settings import JobSettings
-from retail_spark.recommend.transforms import to_lines, to_numbers
-from retail_spark.run import Run
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings, SparkSettings
+from retail_spark.config.section import LakeSettings, Settings, SparkSettings
+from retail_spark.domains.recommend.holdout import HeldOut, measure, wanted_of
+from retail_spark.domains.recommend.models.blend import Blend
+from retail_spark.domains.recommend.purchases import to_lines, to_numbers
+from retail_spark.domains.recommend.scoring.lists import Wanted
+from retail_spark.domains.recommend.select import Choice, choose
+from retail_spark.domains.recommend.settings import JobSettings
+from retail_spark.domains.recommend.train import Data, learn
+from retail_spark.engine.job import Run
+from retail_spark.engine.progress import Progress
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.contract import Contract
+from retail_spark.lake.lake import Lake
+from retail_spark.spark.session import get_session
+from retail_spark.tables.silver import SALES
 
 DATA_ROOT = Path(os.environ.get("RETAIL_SPARK__DATA_ROOT", Path(__file__).parents[2] / ".." / "shared" / "data"))
 TRAIN_UNTIL = date(2011, 11, 8)

@@ -19,9 +19,9 @@ import yaml
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.layers import resolve
-from retail_spark.session import get_session
-from retail_spark.sessions.bots import is_robot_agent
+from retail_spark.domains.sessionize.bots import is_robot_agent
+from retail_spark.engine.settings_layers import resolve
+from retail_spark.spark.session import get_session
 
 
 def main() -> None:

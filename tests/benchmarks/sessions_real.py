@@ -12,14 +12,14 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from retail_spark.demo import conf_folder
-from retail_spark.domains import entry
-from retail_spark.lake.store import Lake
-from retail_spark.layers import resolve
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.session import get_session
-from retail_spark.sessions.contracts import SESSIONS
+from retail_spark.cli.demo import conf_folder
+from retail_spark.engine.catalogue import entry
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.engine.settings_layers import resolve
+from retail_spark.lake.lake import Lake
+from retail_spark.spark.session import get_session
+from retail_spark.tables.sessionize import SESSIONS
 
 OWN = {"diginetica_views": [], "apache_access_log": ["sessionize.own_hosts=[semicomplete.com]"]}
 

@@ -19,16 +19,16 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import EVENTS
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import append_once
-from retail_spark.layers import resolve
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.session import get_session
-from retail_spark.sessions.job import JOB
-from retail_spark.sessions.transforms import Rule, with_sessions
+from retail_spark.domains.sessionize.cut import Rule, with_sessions
+from retail_spark.domains.sessionize.job import JOB
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.engine.settings_layers import resolve
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import append_once
+from retail_spark.spark.session import get_session
+from retail_spark.tables.silver import EVENTS
 
 T = TypeVar("T")
 GAP_MINUTES = 30

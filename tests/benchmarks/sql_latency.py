@@ -16,9 +16,9 @@ PREPARE = "from tests.benchmarks.machinery_cost import prepare; prepare({root!r}
 PARTS = """
 import json, time
 began = time.monotonic()
-from retail_spark.answers import rendered
-from retail_spark.launch import open_lake_for_query
-from retail_spark.layers import resolve
+from retail_spark.cli.query_output import rendered
+from retail_spark.engine.launch import open_lake_for_query
+from retail_spark.engine.settings_layers import resolve
 imported = time.monotonic()
 lake = open_lake_for_query(resolve(sets=["lake.root={root}"]))
 started = time.monotonic()

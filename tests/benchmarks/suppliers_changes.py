@@ -14,8 +14,8 @@ import argparse
 
 import numpy as np
 
-from retail_spark.suppliers.charts import SHARES, Alarm, History, Rule, detect, fewest_days
-from retail_spark.suppliers.settings import JobSettings
+from retail_spark.domains.supplier_risk.settings import JobSettings
+from retail_spark.stats.change_detection import SHARES, Alarm, History, Rule, detect, fewest_days
 
 WEEKS_BAR = 3.0
 YEARS, TYPICAL, SPREAD = 4, np.log(0.15 / 0.85), 0.8

@@ -22,19 +22,26 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import DELIVERIES
+from retail_spark.config.section import Settings, section
+from retail_spark.domains.supplier_risk.concentration import herfindahl
+from retail_spark.domains.supplier_risk.deliveries import to_lines
+from retail_spark.domains.supplier_risk.evaluate import Measured
+from retail_spark.domains.supplier_risk.features import to_features
+from retail_spark.domains.supplier_risk.settings import JobSettings
+from retail_spark.domains.supplier_risk.train import (
+    compare,
+    count_known,
+    only_before,
+    only_from,
+    rolling,
+    with_shipment_end,
+)
+from retail_spark.engine.run_job import run_job
+from retail_spark.engine.settings_layers import resolve
 from retail_spark.ingest.job import JOB as INGEST
-from retail_spark.lake.store import Lake
-from retail_spark.layers import resolve
-from retail_spark.lifecycle import run_job
-from retail_spark.session import get_session
-from retail_spark.settings import Settings, section
-from retail_spark.suppliers.concentration import herfindahl
-from retail_spark.suppliers.evaluate import Measured
-from retail_spark.suppliers.features import to_features
-from retail_spark.suppliers.learning import compare, count_known, only_before, only_from, rolling, with_shipment_end
-from retail_spark.suppliers.settings import JobSettings
-from retail_spark.suppliers.transforms import to_lines
+from retail_spark.lake.lake import Lake
+from retail_spark.spark.session import get_session
+from retail_spark.tables.silver import DELIVERIES
 
 HERE = Path(__file__).parents[2]
 DATA_ROOT = os.environ.get("RETAIL_SPARK__DATA_ROOT", str(HERE / ".." / "shared" / "data"))

@@ -9,12 +9,12 @@ import argparse
 import tempfile
 import time
 
-from retail_spark.lake.store import Lake
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings, SparkSettings
-from retail_spark.suppliers.features import to_features
-from retail_spark.suppliers.settings import JobSettings
-from retail_spark.suppliers.transforms import to_lines
+from retail_spark.config.section import LakeSettings, Settings, SparkSettings
+from retail_spark.domains.supplier_risk.deliveries import to_lines
+from retail_spark.domains.supplier_risk.features import to_features
+from retail_spark.domains.supplier_risk.settings import JobSettings
+from retail_spark.lake.lake import Lake
+from retail_spark.spark.session import get_session
 from tests.benchmarks.made_up_deliveries import deliveries, last_day, world_of
 
 

@@ -18,15 +18,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
-from retail_spark.lake.store import Lake
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings
-from retail_spark.suppliers.boosting import with_scores
-from retail_spark.suppliers.changes import to_alarms, to_outcomes
-from retail_spark.suppliers.charts import SHARES, Rule, fewest_days
-from retail_spark.suppliers.evaluate import measure, to_bins
-from retail_spark.suppliers.features import to_features
-from retail_spark.suppliers.learning import (
+from retail_spark.config.section import LakeSettings, Settings
+from retail_spark.domains.supplier_risk.changes import to_alarms, to_outcomes
+from retail_spark.domains.supplier_risk.deliveries import SHRUNK, to_lines
+from retail_spark.domains.supplier_risk.evaluate import measure, to_bins
+from retail_spark.domains.supplier_risk.features import to_features
+from retail_spark.domains.supplier_risk.rates import with_lane
+from retail_spark.domains.supplier_risk.settings import JobSettings
+from retail_spark.domains.supplier_risk.train import (
     compare,
     count_known,
     day_of_share,
@@ -35,9 +34,10 @@ from retail_spark.suppliers.learning import (
     only_from,
     with_shipment_end,
 )
-from retail_spark.suppliers.rates import with_lane
-from retail_spark.suppliers.settings import JobSettings
-from retail_spark.suppliers.transforms import SHRUNK, to_lines
+from retail_spark.domains.supplier_risk.train_boosters import with_scores
+from retail_spark.lake.lake import Lake
+from retail_spark.spark.session import get_session
+from retail_spark.stats.change_detection import SHARES, Rule, fewest_days
 from tests.benchmarks.made_up_deliveries import deliveries, last_day, world_of
 
 ECE_BAR, WEEKS_BAR = 0.02, 3.0

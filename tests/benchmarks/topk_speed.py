@@ -21,12 +21,12 @@ from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.recommend.blocks import blocks_of, pack_customers, pack_products
-from retail_spark.recommend.model import PRODUCT_FEATURES, Blend
-from retail_spark.recommend.ranking import Wanted, to_lists
-from retail_spark.recommend.settings import JobSettings
-from retail_spark.session import get_session
-from retail_spark.settings import LakeSettings, Settings, SparkSettings
+from retail_spark.config.section import LakeSettings, Settings, SparkSettings
+from retail_spark.domains.recommend.models.blend import PRODUCT_FEATURES, Blend
+from retail_spark.domains.recommend.scoring.blocks import blocks_of, pack_customers, pack_products
+from retail_spark.domains.recommend.scoring.lists import Wanted, to_lists
+from retail_spark.domains.recommend.settings import JobSettings
+from retail_spark.spark.session import get_session
 
 SEEN = 30
 LIMIT = 8.0

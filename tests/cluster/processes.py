@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyspark
 
-from retail_spark.java import java_home
+from retail_spark.spark.java import java_home
 
 REPO = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent

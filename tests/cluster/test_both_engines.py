@@ -9,13 +9,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import PRODUCTS, SALES
+from retail_spark.config.section import LakeSettings
+from retail_spark.engine.job import only_known_by
 from retail_spark.errors import ContractError
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.store import Lake
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.run import only_known_by
-from retail_spark.settings import LakeSettings
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.lake import Lake
+from retail_spark.tables.silver import PRODUCTS, SALES
 
 SOLD = [
     ("a", datetime(2011, 11, 8, 23, 59, 59), "tea", 1.0),

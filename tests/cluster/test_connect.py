@@ -39,7 +39,8 @@ def test_the_suites_of_pure_functions_pass_on_spark_connect(connect_server: str,
 
 def test_the_remote_session_is_no_classic_one(connect_server: str) -> None:
     asked = (
-        "from retail_spark.session import get_session, is_classic; from retail_spark.settings import Settings; "
+        "from retail_spark.spark.session import get_session, is_classic; "
+        "from retail_spark.config.section import Settings; "
         "spark = get_session(Settings()); "
         "print(type(spark).__module__, is_classic(spark), spark.conf.get('spark.sql.session.timeZone'))"
     )

@@ -15,10 +15,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from retail_spark.domains import entry
-from retail_spark.lake.contracts import LINEAGE
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
+from retail_spark.engine.catalogue import entry
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.lake.contract import LINEAGE
 from tests.cluster.conftest import Cluster
 from tests.house import CONFIG, REPO, House, house_settings
 

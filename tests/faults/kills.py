@@ -13,15 +13,15 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import replace_slice
-from retail_spark.lifecycle import run_job
-from retail_spark.ops import JOB_RUNS
-from retail_spark.progress import Progress
-from retail_spark.run import Result
-from retail_spark.settings import Settings
+from retail_spark.config.section import Settings
+from retail_spark.engine.history import JOB_RUNS
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import replace_slice
 from tests.toy import INPUT, MODES, OUTPUT, Mode, many_inputs, toy_job, toy_settings
 
 REPOSITORY = Path(__file__).parents[2]

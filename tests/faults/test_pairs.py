@@ -13,13 +13,13 @@ import pytest
 from chispa import assert_df_equality
 from pyspark.sql import DataFrame
 
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.erasure import erase_from
+from retail_spark.config.section import LakeSettings
+from retail_spark.erase.deletion import erase_from
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.lake import Lake
 from retail_spark.lake.maintenance import optimize
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import append_once, replace_slice, upsert
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.settings import LakeSettings
+from retail_spark.lake.write import append_once, replace_slice, upsert
 from tests.toy import LOG, SLICE, STATE
 
 ROUNDS = 4

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from retail_spark.stopping import descendants, is_alive
+from retail_spark.spark.stopping import descendants, is_alive
 
 START = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from retail_spark.cli import main; sys.exit(main(sys.argv[1:]))"
+    "from retail_spark.cli.main import main; sys.exit(main(sys.argv[1:]))"
 )
 
 

@@ -10,8 +10,8 @@ import pytest
 
 HOLDER = """
 import sys, time
-from retail_spark.lake.leases import hold
-from retail_spark.lake.store import Lake
+from retail_spark.lake.lease import hold
+from retail_spark.lake.lake import Lake
 with hold(Lake(None, sys.argv[1], None), "maintain"):
     print("held", flush=True)
     time.sleep(300)

@@ -13,9 +13,9 @@ from threading import Barrier
 
 from pyspark.sql import SparkSession
 
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.session import get_session
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.spark.session import get_session
 from tests.faults.kills import lake_of, settings_of
 from tests.toy import MODES, Mode, toy_job
 

@@ -9,16 +9,16 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from retail_spark.config.section import LakeSettings
+from retail_spark.engine.history import JOB_RUNS, METRICS
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
 from retail_spark.errors import ContractError, InputError, LeaseHeldError, UsageError
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.leases import LEASES, hold
-from retail_spark.lake.store import Lake
-from retail_spark.lifecycle import run_job
-from retail_spark.ops import JOB_RUNS, METRICS
-from retail_spark.progress import Progress
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.lease import LEASES, hold
 from retail_spark.quality.report import EXPECTATIONS
-from retail_spark.run import Result
-from retail_spark.settings import LakeSettings
 from tests.toy import INPUT, MODES, OUTPUT, SLICE, Mode, put_input, toy_job, toy_settings
 
 ROWS = (("a", "2024-01-01", 1.0), ("b", "2024-01-02", 2.0))
@@ -167,7 +167,7 @@ def test_a_missing_or_empty_input_is_named(lake: Lake) -> None:
 def test_a_job_without_dates_refuses_as_of(lake: Lake) -> None:
     from datetime import date
 
-    from retail_spark.run import Job, Outcome, job
+    from retail_spark.engine.job import Job, Outcome, job
     from tests.toy import ToySettings
 
     timeless: Job = job("toy", settings=ToySettings)(lambda run, settings: Outcome(tables=()))

@@ -8,22 +8,22 @@ import pytest
 from pydantic import ValidationError
 from pyspark.sql import functions as F
 
-from retail_spark.domains import entry, settings_class
+from retail_spark.config.section import LakeSettings
+from retail_spark.engine.catalogue import entry, settings_class
+from retail_spark.engine.history import JOB_RUNS, METRICS
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
 from retail_spark.errors import ContractError, InputError
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.contracts import STRING, Column, Contract
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.contract import STRING, Column, Contract
+from retail_spark.lake.lake import Lake, local_path
 from retail_spark.lake.maintenance import vacuum
-from retail_spark.lake.store import Lake, local_path
-from retail_spark.lake.writers import append_once, upsert
-from retail_spark.lifecycle import run_job
-from retail_spark.local_rows import frame_of_rows
+from retail_spark.lake.write import append_once, upsert
 from retail_spark.maintain.settings import JobSettings
-from retail_spark.ops import JOB_RUNS, METRICS
-from retail_spark.progress import Progress
 from retail_spark.quality.status import check_failed_share
-from retail_spark.run import Result
-from retail_spark.settings import LakeSettings
 from tests.toy import STATE
 
 NOTES = Contract("silver.notes", "One row per note.", ("id",), (Column("id", STRING, "Note."),), cluster_by=("id",))

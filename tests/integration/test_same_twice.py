@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_spark.domains import entry
+from retail_spark.engine.catalogue import entry
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
 from retail_spark.errors import ServiceMissingError
-from retail_spark.lake.names import TableName
-from retail_spark.lake.query import facts, run_sql, tables
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.run import Result
+from retail_spark.lake.sql import facts, run_sql, tables
+from retail_spark.lake.table_name import TableName
 from tests.house import DOMAINS, ORDER, REPO, House, house_settings
 
 NOTEBOOKS = REPO / "notebooks"

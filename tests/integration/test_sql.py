@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_spark.answers import listed, rendered
+from retail_spark.cli.query_output import listed, rendered
+from retail_spark.config.section import LakeSettings, Settings
+from retail_spark.engine.launch import open_lake_for_query
 from retail_spark.errors import InputError, UsageError
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.log import local_facts
-from retail_spark.lake.query import facts
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import replace_slice
-from retail_spark.launch import open_lake_for_query
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.settings import LakeSettings, Settings
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.delta_log import local_facts
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.sql import facts
+from retail_spark.lake.write import replace_slice
 from tests.toy import INPUT, SLICE, put_input
 
 

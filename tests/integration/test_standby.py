@@ -13,11 +13,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from retail_spark.code_version import code_version
-from retail_spark.lake.store import Lake
-from retail_spark.layers import resolve
-from retail_spark.standby import talk
-from retail_spark.standby.talk import Question, ask, socket_of
+from retail_spark.cli.standby import talk
+from retail_spark.cli.standby.talk import Question, ask, socket_of
+from retail_spark.engine.code_version import code_version
+from retail_spark.engine.settings_layers import resolve
+from retail_spark.lake.lake import Lake
 from tests.toy import put_input
 
 QUERY = "SELECT id, value FROM silver.toy ORDER BY id"
@@ -34,7 +34,7 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def server(cache: Path, lake: Lake) -> Iterator[Path]:
     """Where the session will listen; it is ended by its own process id."""
     settings = resolve(sets=[f"lake.root={lake.root}", "sql.stay_minutes=5"])
-    path = socket_of(settings, code=code_version("retail_spark.standby"))
+    path = socket_of(settings, code=code_version("retail_spark.cli.standby"))
     assert path is not None
     assert path.is_relative_to(cache), talk.__doc__
     yield path

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from retail_spark import __version__
-from retail_spark.code_version import code_version, digest_of_modules
+from retail_spark.engine.code_version import code_version, digest_of_modules
 from tests.cluster.processes import built_wheel
 
 
@@ -61,8 +61,8 @@ def test_a_wheel_that_is_imported_as_a_zip_has_the_version_of_its_folder(package
 def test_the_wheel_of_this_checkout_has_the_version_of_the_checkout(tmp_path: Path) -> None:
     wheel = built_wheel(tmp_path)
     code = (
-        "import sys, retail_spark; from retail_spark.code_version import code_version as of; "
-        "print(retail_spark.__file__); print(of('retail_spark.forecast'))"
+        "import sys, retail_spark; from retail_spark.engine.code_version import code_version as of; "
+        "print(retail_spark.__file__); print(of('retail_spark.domains.forecast'))"
     )
     bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     line = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(wheel)!r}); {code}"]
@@ -70,7 +70,7 @@ def test_the_wheel_of_this_checkout_has_the_version_of_the_checkout(tmp_path: Pa
         line, cwd=tmp_path, env=bare, check=True, capture_output=True, text=True
     ).stdout.split()
     assert where.startswith(str(wheel))
-    assert version == code_version("retail_spark.forecast")
+    assert version == code_version("retail_spark.domains.forecast")
 
 
 def test_a_package_without_modules_is_refused(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from retail_spark.config.secrets import SecretRef
+from retail_spark.erase.deletion import pattern_of
 from retail_spark.erase.job import ids_of
 from retail_spark.errors import UsageError
-from retail_spark.lake.erasure import pattern_of
-from retail_spark.secrets import SecretRef
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])

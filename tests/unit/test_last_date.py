@@ -8,8 +8,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from retail_spark.errors import InputError
-from retail_spark.last_date import last_date
-from retail_spark.local_rows import frame_of_rows
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.last_date import last_date
 
 
 def last(spark: SparkSession, *days: str | None, before: str | None = None, max_gap_days: int = 60) -> date | None:

@@ -7,11 +7,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retail_spark.config.section import section
+from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.engine.settings_layers import resolve, shown
+from retail_spark.engine.settings_reference import defaults_as_yaml
 from retail_spark.errors import UsageError
-from retail_spark.forecast.settings import JobSettings
-from retail_spark.layers import resolve, shown
-from retail_spark.printed import defaults_as_yaml
-from retail_spark.settings import section
 
 
 def written(path: Path, text: str) -> Path:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from retail_spark import pipeline
-from retail_spark.canonical import DELIVERIES, EVENTS, SALES
+from retail_spark.cli.main import pipeline
+from retail_spark.cli.pipeline import Step, dates_between, order_of_jobs, run_pipeline, summary, worst_exit_code
+from retail_spark.config.section import Settings
+from retail_spark.engine.job import Job, Result
+from retail_spark.engine.settings_layers import resolve
 from retail_spark.errors import ContractError, InputError, UsageError
-from retail_spark.lake.contracts import Contract
-from retail_spark.layers import resolve
-from retail_spark.pipeline import Step, dates_between, order_of_jobs, run_pipeline, summary, worst_exit_code
-from retail_spark.run import Job, Result
-from retail_spark.settings import Settings
+from retail_spark.lake.contract import Contract
+from retail_spark.tables.silver import DELIVERIES, EVENTS, SALES
 
 Ends = dict[str, str | Exception]
 

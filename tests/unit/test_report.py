@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 
-from retail_spark.domains import JOBS
-from retail_spark.report.content import Content, JobPart, Shown
-from retail_spark.report.excerpts import EXCERPTS
-from retail_spark.report.page import page_of
+from retail_spark.cli.report.content import Content, JobPart, Shown
+from retail_spark.cli.report.excerpts import EXCERPTS
+from retail_spark.cli.report.page import page_of
+from retail_spark.engine.catalogue import all_jobs
 
 PART = JobPart(
     job="forecast",
@@ -49,9 +49,9 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 
 
 def test_excerpts_speak_of_jobs_and_tables_that_exist() -> None:
-    assert set(EXCERPTS) <= set(JOBS)
+    assert set(EXCERPTS) <= set(all_jobs())
     for name, excerpts in EXCERPTS.items():
-        job = JOBS[name].job()
+        job = all_jobs()[name].job()
         known = {contract.name: set(contract.names) for contract in job.writes}
         for excerpt in excerpts:
             assert set(excerpt.tables) <= set(known), name

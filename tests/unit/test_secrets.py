@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from retail_spark import secrets
+from retail_spark.config import secrets
+from retail_spark.config.secrets import SecretRef, masked, masked_values
 from retail_spark.errors import UsageError
-from retail_spark.secrets import SecretRef, masked, masked_values
 
 
 def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.sums import exact_mean, exact_sum
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.frames.sums import exact_mean, exact_sum
 
 VALUES = [0.1, 1e9 + 0.3, -1e9, 0.7, 1e-3, None, 123.456] * 40
 

@@ -15,7 +15,7 @@ import retail_spark
 
 def seen_by_executor(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     import retail_spark
-    from retail_spark.lake.names import TableName
+    from retail_spark.lake.table_name import TableName
 
     for batch in batches:
         parsed = [str(TableName.parse(f"silver.t{number}")) for number in batch["id"]]

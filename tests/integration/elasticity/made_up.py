@@ -10,8 +10,8 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.lake.contracts import Contract
-from retail_spark.local_rows import frame_of_rows
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.contract import Contract
 
 START = date(2023, 1, 2)
 WEEKS = 60

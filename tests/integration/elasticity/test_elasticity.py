@@ -12,8 +12,16 @@ import pytest
 from pydantic import create_model
 from pyspark.sql import SparkSession
 
-from retail_spark.canonical import INVENTORY, PLANNED_PRICES, PRODUCTS, SALES
-from retail_spark.elasticity.contracts import (
+from retail_spark.config.section import LakeSettings, Settings
+from retail_spark.domains.elasticity.job import JOB
+from retail_spark.domains.elasticity.settings import JobSettings
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import replace_slice
+from retail_spark.tables.elasticity import (
     CROSS_ELASTICITIES,
     ELASTICITIES,
     ELASTICITY_ESTIMATES,
@@ -22,15 +30,7 @@ from retail_spark.elasticity.contracts import (
     UNIDENTIFIED,
     WORDS,
 )
-from retail_spark.elasticity.job import JOB
-from retail_spark.elasticity.settings import JobSettings
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import replace_slice
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.run import Result
-from retail_spark.settings import LakeSettings, Settings
+from retail_spark.tables.silver import INVENTORY, PLANNED_PRICES, PRODUCTS, SALES
 from tests.integration.elasticity.made_up import ELASTICITY, LAST, one_shop, shaped, shop, troublesome
 
 SMALL: dict[str, Any] = {"ml_trees": 10, "ml_folds": 2, "season_harmonics": 0, "holdout_periods": 8}

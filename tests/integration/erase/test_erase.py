@@ -10,23 +10,23 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import EVENTS, quarantine_of
-from retail_spark.domains import entry
-from retail_spark.erase.contracts import ERASURES
+from retail_spark.config.secrets import SecretRef
+from retail_spark.engine.catalogue import entry
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.engine.settings_layers import resolve
+from retail_spark.erase.deletion import Erased, erase_from
 from retail_spark.erase.job import with_subjects
 from retail_spark.errors import UsageError
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.erasure import Erased, erase_from
-from retail_spark.lake.query import tables
-from retail_spark.lake.store import Lake
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.sql import tables
 from retail_spark.lake.tombstones import TOMBSTONES, tokens_of, with_erased
-from retail_spark.lake.writers import append_once, upsert
-from retail_spark.layers import resolve
-from retail_spark.lifecycle import run_job
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.progress import Progress
-from retail_spark.run import Result
-from retail_spark.secrets import SecretRef
+from retail_spark.lake.write import append_once, upsert
+from retail_spark.tables.erasures import ERASURES
+from retail_spark.tables.silver import EVENTS, quarantine_of
 from tests.toy import LOG
 
 QUARANTINE = quarantine_of(EVENTS)

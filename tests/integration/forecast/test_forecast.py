@@ -11,17 +11,17 @@ from pydantic import create_model
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.forecast.contracts import FORECAST_ACCURACY, FORECAST_LEVELS, FORECASTS
-from retail_spark.forecast.job import JOB
-from retail_spark.forecast.settings import JobSettings
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import replace_slice
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.run import Result
-from retail_spark.settings import LakeSettings, Settings
+from retail_spark.config.section import LakeSettings, Settings
+from retail_spark.domains.forecast.job import JOB
+from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import replace_slice
+from retail_spark.tables.forecast import FORECAST_ACCURACY, FORECAST_LEVELS, FORECASTS
 from tests.unit.forecast.shop import frame_of, shop
 
 SMALL: dict[str, Any] = {

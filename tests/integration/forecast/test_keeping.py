@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_spark.canonical import SALES
-from retail_spark.forecast import making
-from retail_spark.forecast.contracts import FORECAST_ACCURACY, FORECASTS
-from retail_spark.forecast.job import JOB
-from retail_spark.forecast.settings import JobSettings
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import replace_slice
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.run import Result
-from retail_spark.settings import LakeSettings
+from retail_spark.config.section import LakeSettings
+from retail_spark.domains.forecast import pipeline as making
+from retail_spark.domains.forecast.job import JOB
+from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import replace_slice
+from retail_spark.tables.forecast import FORECAST_ACCURACY, FORECASTS
+from retail_spark.tables.silver import SALES
 from tests.unit.forecast.shop import MONDAY, frame_of, shop
 
 WEEKS = 40
@@ -49,7 +49,7 @@ def write(lake: Lake, contract: Any, rows: list[dict[str, Any]]) -> None:
 def run(lake: Lake, *, as_of: date | None = None, global_model: bool) -> Result:
     from pydantic import create_model
 
-    from retail_spark.settings import Settings
+    from retail_spark.config.section import Settings
 
     section = JobSettings(
         horizon=2, windows=2, step=2, trees=5, buckets=2, replicates=20, models=("mean", "ses"), transform="raw",

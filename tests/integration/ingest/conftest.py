@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from retail_spark.config.section import Settings, section
+from retail_spark.engine.job import Run
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.settings_layers import resolve
 from retail_spark.ingest.job import JOB, pin_sources
-from retail_spark.lake.store import Lake
-from retail_spark.layers import resolve
-from retail_spark.progress import Progress
-from retail_spark.run import Run
-from retail_spark.settings import Settings, section
+from retail_spark.lake.lake import Lake
 
 SALES: dict[str, str] = {
     "order_id": "order",

@@ -12,10 +12,10 @@ import yaml
 from pydantic_core import PydanticUndefined
 from pyspark.sql import SparkSession
 
+from retail_spark.config.section import Section
+from retail_spark.engine.settings_layers import resolve
 from retail_spark.ingest.mapping import InputSpec, JdbcSpec, TableSpec
-from retail_spark.lake.store import Lake
-from retail_spark.layers import resolve
-from retail_spark.settings import Section
+from retail_spark.lake.lake import Lake
 from tests.integration.ingest.conftest import ingested
 
 PAGE = (Path(__file__).parents[3] / "docs" / "mapping.md").read_text(encoding="utf-8")

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from retail_spark import lifecycle
+from retail_spark.engine import run_job as lifecycle
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.engine.settings_layers import resolve
 from retail_spark.errors import InputError, UsageError
 from retail_spark.ingest.job import JOB
 from retail_spark.ingest.ledger import INGESTED_FILES
-from retail_spark.layers import resolve
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.run import Result
 from tests.integration.ingest.conftest import HEADER, SALES, Shop
 
 MAPPING = Path(__file__).parents[3] / "conf" / "sources" / "apache_access_log.yml"

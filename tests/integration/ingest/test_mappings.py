@@ -14,8 +14,8 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.lake.store import Lake
-from retail_spark.layers import resolve
+from retail_spark.engine.settings_layers import resolve
+from retail_spark.lake.lake import Lake
 from tests.integration.ingest.conftest import Done, ingested
 from tests.integration.ingest.samples import SAMPLED_LINES, keep_lines_of, read_lines, sample_folder
 

@@ -7,11 +7,11 @@ import json
 import pytest
 
 from retail_spark.errors import InputError, UsageError
+from retail_spark.frames.local_rows import frame_of_rows
 from retail_spark.ingest.judging import to_judged
 from retail_spark.ingest.mapping import CANONICAL, InputSpec, TableSpec
 from retail_spark.ingest.reading import read_raw
 from retail_spark.ingest.settings import JobSettings
-from retail_spark.local_rows import frame_of_rows
 from tests.integration.ingest.conftest import HEADER, SALES, Shop
 
 GOOD = "1,2024-01-01 10:00:00,north,a,2,1.50"

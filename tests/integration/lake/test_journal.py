@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from retail_spark.config.section import LakeSettings
+from retail_spark.engine.history import JOB_RUNS
 from retail_spark.errors import ContractError
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.contracts import DATE, DOUBLE, NUMBER_MAP, STRING, TIMESTAMP, Column, Contract
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.contract import DATE, DOUBLE, NUMBER_MAP, STRING, TIMESTAMP, Column, Contract
 from retail_spark.lake.journal import append_rows, read_rows
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import append_once
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.ops import JOB_RUNS
-from retail_spark.settings import LakeSettings
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import append_once
 
 NOTES = Contract(
     "ops.notes",
@@ -102,7 +102,7 @@ def test_a_column_that_the_contract_gained_is_added(lake: Lake, without_spark: L
 WRITER = """
 import sys
 from datetime import UTC, datetime
-from retail_spark.lake.store import Lake
+from retail_spark.lake.lake import Lake
 from retail_spark.lake.journal import append_rows
 from tests.integration.lake.test_journal import NOTES, note
 for number in range(15):

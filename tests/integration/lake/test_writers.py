@@ -10,14 +10,14 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from retail_spark.config.section import LakeSettings
 from retail_spark.errors import ContractError, InputError
-from retail_spark.lake import commits
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.contracts import DATE, DOUBLE, STRING, TEXT_MAP, TIMESTAMP, Column, Contract, snapshot
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import append_once, replace_slice, upsert
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.settings import LakeSettings
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake import commit as commits
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.contract import DATE, DOUBLE, STRING, TEXT_MAP, TIMESTAMP, Column, Contract, snapshot
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import append_once, replace_slice, upsert
 
 ROWS = Contract(
     "gold.rows",

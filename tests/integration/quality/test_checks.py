@@ -13,16 +13,16 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from retail_spark.canonical import CALENDAR, DELIVERIES, SALES, SILVER, quarantine_of
 from retail_spark.errors import ContractError
-from retail_spark.lake.contracts import DATE, DOUBLE, INT, STRING, TIMESTAMP, Column, Contract
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.contract import DATE, DOUBLE, INT, STRING, TIMESTAMP, Column, Contract
 from retail_spark.lake.journal import append_rows
-from retail_spark.local_rows import frame_of_rows
 from retail_spark.quality import engine
 from retail_spark.quality.checks import check, to_repeated_hashes
 from retail_spark.quality.docs import DataDocs
 from retail_spark.quality.report import EXPECTATIONS, expectation_rows
 from retail_spark.quality.suite import row_expectations, row_rules, with_rules
+from retail_spark.tables.silver import CALENDAR, DELIVERIES, SALES, SILVER, quarantine_of
 
 PRICES = Contract(
     "gold.prices",

@@ -15,23 +15,23 @@ from pydantic import create_model
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import CUSTOMERS, PRODUCTS, SALES
+from retail_spark.config.section import LakeSettings, Settings
+from retail_spark.domains.recommend.job import JOB, recommend
+from retail_spark.domains.recommend.settings import JobSettings
+from retail_spark.domains.recommend.train import BASELINES
+from retail_spark.engine.job import Outcome, Run
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
 from retail_spark.errors import InputError, UsageError
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.contracts import Contract
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import Write, replace_slice
-from retail_spark.lifecycle import run_job
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.progress import Progress
-from retail_spark.recommend.contracts import RECOMMENDATIONS
-from retail_spark.recommend.job import JOB, recommend
-from retail_spark.recommend.learning import BASELINES
-from retail_spark.recommend.settings import JobSettings
-from retail_spark.registry.gates import ScoredBy, Verdict, decide
-from retail_spark.registry.models import Champion
-from retail_spark.run import Outcome, Run
-from retail_spark.settings import LakeSettings, Settings
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.contract import Contract
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import Write, replace_slice
+from retail_spark.modelling.gate import ScoredBy, Verdict, decide
+from retail_spark.registry.model import Champion
+from retail_spark.tables.recommend import RECOMMENDATIONS
+from retail_spark.tables.silver import CUSTOMERS, PRODUCTS, SALES
 
 SMALL = {
     "rank": 6, "iterations": 4, "blocks": 2, "replicates": 40, "k": 5, "metric_k": 5, "half_life_days": 15.0,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retail_spark.registry.gates import Difference, Gate
-from retail_spark.registry.models import Candidate, RunRecord
-from retail_spark.registry.tracking import Registry
-from retail_spark.settings import LakeSettings, MlflowSettings, Settings
+from retail_spark.config.section import LakeSettings, MlflowSettings, Settings
+from retail_spark.modelling.gate import Difference, Gate
+from retail_spark.registry.model import Candidate, RunRecord
+from retail_spark.registry.registry import Registry
 
 
 def settings_for(root, **mlflow):

@@ -14,7 +14,7 @@ import urllib.request
 import pytest
 
 from retail_spark.errors import ServiceMissingError
-from retail_spark.registry.tracking import Registry
+from retail_spark.registry.registry import Registry
 from tests.integration.registry.conftest import settings_for
 
 

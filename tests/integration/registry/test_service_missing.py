@@ -14,7 +14,7 @@ import time
 import pytest
 
 from retail_spark.errors import ServiceMissingError
-from retail_spark.registry.tracking import Registry
+from retail_spark.registry.registry import Registry
 from tests.integration.registry.conftest import settings_for
 
 
@@ -121,8 +121,8 @@ def test_a_damaged_database_is_told_in_time(tmp_path):
 
 OPEN = """
 import sys
-from retail_spark.registry.tracking import Registry
-from retail_spark.settings import LakeSettings, Settings
+from retail_spark.registry.registry import Registry
+from retail_spark.config.section import LakeSettings, Settings
 registry = Registry.open(Settings(lake=LakeSettings(root=sys.argv[1])))
 registry.warm()
 registry.ping()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from retail_spark.lake.store import local_path
-from retail_spark.registry.gates import Verdict
+from retail_spark.lake.lake import local_path
+from retail_spark.modelling.gate import Verdict
 from retail_spark.registry.pruning import prune_versions
 
 

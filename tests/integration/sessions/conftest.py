@@ -12,18 +12,18 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import EVENTS
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.contracts import LINEAGE, Contract
-from retail_spark.lake.store import Lake, Pin
-from retail_spark.lake.writers import Write, upsert
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.progress import Progress
-from retail_spark.run import Outcome, Run
-from retail_spark.sessions.job import JOB
-from retail_spark.sessions.settings import JobSettings
-from retail_spark.settings import Settings
+from retail_spark.config.section import Settings
+from retail_spark.domains.sessionize.job import JOB
+from retail_spark.domains.sessionize.settings import JobSettings
+from retail_spark.engine.job import Outcome, Run
+from retail_spark.engine.progress import Progress
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.contract import LINEAGE, Contract
+from retail_spark.lake.lake import Lake, Pin
+from retail_spark.lake.write import Write, upsert
+from retail_spark.tables.silver import EVENTS
 from tests.unit.sessions.events import frame
 
 EVER = date(2024, 12, 31)

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from retail_spark.lake.store import Lake
-from retail_spark.sessions.contracts import (
+from retail_spark.domains.sessionize.settings import JobSettings
+from retail_spark.lake.lake import Lake
+from retail_spark.tables.sessionize import (
     SESSION_DEAD_LETTERS,
     SESSION_EVENTS,
     SESSION_REDIRECTS,
     SESSIONS,
     VISITOR_IDENTITIES,
 )
-from retail_spark.sessions.settings import JobSettings
 from tests.integration.sessions.conftest import Clicks
 from tests.unit.sessions.events import DAY, at, event
 

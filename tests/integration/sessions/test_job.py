@@ -8,19 +8,18 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from retail_spark import lifecycle
-from retail_spark.canonical import EVENTS
-from retail_spark.domains import entry
+from retail_spark.engine import run_job as lifecycle
+from retail_spark.engine.catalogue import entry
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
+from retail_spark.engine.settings_layers import resolve
 from retail_spark.errors import UsageError
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import upsert
-from retail_spark.layers import resolve
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.run import Result
-from retail_spark.sessions.contracts import (
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import upsert
+from retail_spark.tables.sessionize import (
     FUNNELS,
     SESSION_EVENTS,
     SESSION_REDIRECTS,
@@ -28,6 +27,7 @@ from retail_spark.sessions.contracts import (
     STREAMS,
     VISITOR_IDENTITIES,
 )
+from retail_spark.tables.silver import EVENTS
 from tests.conftest import DATA_ROOT
 from tests.unit.sessions.events import event, frame
 

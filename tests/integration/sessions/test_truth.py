@@ -8,16 +8,16 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import EVENTS
-from retail_spark.lake.store import Lake
-from retail_spark.progress import Progress
-from retail_spark.run import Run
-from retail_spark.sessions.job import rule_of, to_measured, with_flags
-from retail_spark.sessions.settings import JobSettings
-from retail_spark.sessions.transforms import with_sessions
-from retail_spark.settings import LakeSettings, Settings
+from retail_spark.config.section import LakeSettings, Settings
+from retail_spark.domains.sessionize.cut import with_sessions
+from retail_spark.domains.sessionize.job import rule_of, to_measured, with_flags
+from retail_spark.domains.sessionize.settings import JobSettings
+from retail_spark.engine.job import Run
+from retail_spark.engine.progress import Progress
+from retail_spark.lake.lake import Lake
 from retail_spark.synthetic.job import JOB as SYNTHETIC
 from retail_spark.synthetic.settings import JobSettings as Retailer
+from retail_spark.tables.silver import EVENTS
 
 
 @pytest.fixture(scope="module")

@@ -9,21 +9,21 @@ import mlflow
 import pytest
 from pydantic import create_model
 
-from retail_spark.canonical import DELIVERIES
+from retail_spark.config.section import LakeSettings, QualitySettings, Settings
+from retail_spark.domains.supplier_risk.job import JOB
+from retail_spark.domains.supplier_risk.served import Scorer
+from retail_spark.domains.supplier_risk.settings import JobSettings
+from retail_spark.engine.job import Result
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.run_job import run_job
 from retail_spark.errors import InputError
-from retail_spark.lake.commits import carry_out
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.contracts import Contract
-from retail_spark.lake.store import Lake
-from retail_spark.lake.writers import replace_slice
-from retail_spark.lifecycle import run_job
-from retail_spark.progress import Progress
-from retail_spark.run import Result
-from retail_spark.settings import LakeSettings, QualitySettings, Settings
-from retail_spark.suppliers.contracts import BASE, DELIVERY_RISK, SUPPLIER_LEVELS, SUPPLIER_RISK
-from retail_spark.suppliers.job import JOB
-from retail_spark.suppliers.model import Scorer
-from retail_spark.suppliers.settings import JobSettings
+from retail_spark.lake.commit import carry_out
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.contract import Contract
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.write import replace_slice
+from retail_spark.tables.silver import DELIVERIES
+from retail_spark.tables.supplier_risk import BASE, DELIVERY_RISK, SUPPLIER_LEVELS, SUPPLIER_RISK
 from tests.unit.suppliers.orders import at_noon, day, deliveries, many, order
 
 SMALL: dict[str, Any] = {

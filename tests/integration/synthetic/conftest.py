@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from retail_spark.lake.store import Lake
-from retail_spark.progress import Progress
-from retail_spark.run import Outcome, Run
-from retail_spark.settings import LakeSettings, RunSettings, Settings
+from retail_spark.config.section import LakeSettings, RunSettings, Settings
+from retail_spark.engine.job import Outcome, Run
+from retail_spark.engine.progress import Progress
+from retail_spark.lake.lake import Lake
 from retail_spark.synthetic.job import JOB
 from retail_spark.synthetic.settings import JobSettings
 from tests.house import House

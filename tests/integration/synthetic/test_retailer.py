@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from retail_spark.config.section import section
+from retail_spark.engine.job import Outcome, Run
+from retail_spark.engine.progress import Progress
+from retail_spark.engine.settings_layers import resolve
 from retail_spark.ingest.job import JOB as INGEST
 from retail_spark.ingest.job import pin_sources
 from retail_spark.ingest.mapping import mapping_of
-from retail_spark.lake.content import content_hash
-from retail_spark.lake.store import Lake
-from retail_spark.layers import resolve
-from retail_spark.progress import Progress
-from retail_spark.run import Outcome, Run
-from retail_spark.settings import section
+from retail_spark.lake.content_hash import content_hash
+from retail_spark.lake.lake import Lake
 from retail_spark.synthetic.clicks import GAP_MS
 from retail_spark.synthetic.contracts import RAW, TRUTH
 from retail_spark.synthetic.faults import DROPPED, FAULTS

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from retail_spark import cli
+from retail_spark.cli.escaped import visible
+from retail_spark.cli.main import main as cli
 from retail_spark.errors import InputError
-from retail_spark.visible import visible
 
 
 @pytest.mark.parametrize(

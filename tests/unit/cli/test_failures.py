@@ -8,7 +8,7 @@ import pytest
 from py4j.protocol import Py4JError
 
 from retail_spark.errors import InputError
-from retail_spark.failures import explain
+from retail_spark.spark.failures import explain
 
 HEAD = "An error occurred while calling o7.load.\n: "
 READ = "org.apache.spark.SparkException: [FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///in/{}."

@@ -10,8 +10,8 @@ import pandas as pd
 import pyfixest as pf
 import pytest
 
-from retail_spark.elasticity.by_promotion import by_promotion_rows
-from retail_spark.elasticity.estimate_table import guarded
+from retail_spark.domains.elasticity.estimate.by_promotion import by_promotion_rows
+from retail_spark.domains.elasticity.estimate.estimate_rows import guarded
 
 
 def shop() -> pd.DataFrame:

@@ -6,9 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_spark.elasticity.cross import cross_rows, failed_pairs, false_discovery_rates, normal_means
-from retail_spark.elasticity.doubleml import double_ml_rows
-from retail_spark.elasticity.settings import JobSettings
+from retail_spark.domains.elasticity.estimate.cross_price import (
+    cross_rows,
+    failed_pairs,
+    false_discovery_rates,
+    normal_means,
+)
+from retail_spark.domains.elasticity.models.double_ml import double_ml_rows
+from retail_spark.domains.elasticity.settings import JobSettings
 
 
 def shelf(*, seed: int = 3) -> pd.DataFrame:

@@ -7,8 +7,8 @@ import pandas as pd
 import pyfixest as pf
 import pytest
 
-from retail_spark.elasticity.absorb import period_effects
-from retail_spark.elasticity.least_squares import (
+from retail_spark.domains.elasticity.estimate.category import Member, Rules, estimate_rows
+from retail_spark.domains.elasticity.models.least_squares import (
     CellMoments,
     Fit,
     fit,
@@ -16,7 +16,7 @@ from retail_spark.elasticity.least_squares import (
     solve_small,
     wald_f,
 )
-from retail_spark.elasticity.pooled import Member, Rules, estimate_rows
+from retail_spark.domains.elasticity.panel.fixed_effects import period_effects
 
 COLUMNS = ("y", "price", "base_price", "discount", "on_promotion", "on_display", "on_deal", "cost", "other_markets")
 SSC = pf.ssc(k_adj=False, G_adj=True, G_df="min")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_spark.elasticity.poisson import Panel, fit_poisson
+from retail_spark.domains.elasticity.models.ppml import Panel, fit_poisson
 
 
 def sparse_units(*, elasticity: float, seed: int = 1) -> Panel:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_spark.elasticity.markdown import Ending, plan
-from retail_spark.elasticity.model import DemandModel
-from retail_spark.elasticity.prices import _advised
-from retail_spark.elasticity.pricing import Item, PriceRules, grid_of, recommend
+from retail_spark.domains.elasticity.pricing.items import _advised
+from retail_spark.domains.elasticity.pricing.markdown import Ending, plan
+from retail_spark.domains.elasticity.pricing.optimise import Item, PriceRules, grid_of, recommend
+from retail_spark.domains.elasticity.served import DemandModel
 
 NORMALS = np.random.default_rng(0).standard_normal(300)
 RULES = PriceRules(max_change=0.10, min_margin=0.0, endings=(9,), step=0.01, horizon=4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retail_spark.elasticity.shrinkage import Shrunk, design_effect, precisions_of, shrink
+from retail_spark.domains.elasticity.models.hierarchical import Shrunk, design_effect, precisions_of, shrink
 
 
 def world(*, products: int, units: int, noise: float, seed: int = 7) -> tuple[np.ndarray, np.ndarray, Shrunk]:

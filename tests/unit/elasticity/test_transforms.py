@@ -9,10 +9,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.elasticity.lines import to_sold_units, with_line_flags
-from retail_spark.elasticity.pooled import to_within
-from retail_spark.elasticity.settings import Effects
-from retail_spark.elasticity.transforms import (
+from retail_spark.domains.elasticity.estimate.category import to_within
+from retail_spark.domains.elasticity.panel.cells import (
     SHARES,
     first_day_of,
     period_of,
@@ -24,7 +22,9 @@ from retail_spark.elasticity.transforms import (
     with_price_columns,
     with_shares,
 )
-from retail_spark.local_rows import frame_of_rows
+from retail_spark.domains.elasticity.panel.lines import to_sold_units, with_line_flags
+from retail_spark.domains.elasticity.settings import Effects
+from retail_spark.frames.local_rows import frame_of_rows
 
 SCHEMA = (
     "store_id string, product_id string, sold_at timestamp, quantity double, unit_price double, list_price double, "

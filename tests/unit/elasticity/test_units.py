@@ -6,10 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_spark.elasticity.linear_units import UNIT_SCHEMA, untold_products
-from retail_spark.elasticity.settings import Effects, JobSettings
-from retail_spark.elasticity.sparse_units import SPARSE_SCHEMA, effect_codes, poisson_estimates, sparse_rows
-from retail_spark.elasticity.units import shrunk_rows
+from retail_spark.domains.elasticity.estimate.posterior import shrunk_rows
+from retail_spark.domains.elasticity.estimate.store_product_loglog import UNIT_SCHEMA, untold_products
+from retail_spark.domains.elasticity.estimate.store_product_poisson import (
+    SPARSE_SCHEMA,
+    effect_codes,
+    poisson_estimates,
+    sparse_rows,
+)
+from retail_spark.domains.elasticity.settings import Effects, JobSettings
 from tests.unit.elasticity.test_identified import chain
 
 COLUMNS = ("price", "rival_price")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retail_spark.forecast.backtest import Tried
-from retail_spark.forecast.choosing import QUANTILES, choose, picked, score
+from retail_spark.domains.forecast.backtest import Tried
+from retail_spark.domains.forecast.select import QUANTILES, choose, picked, score
 from tests.unit.forecast.shop import recipe_of
 
 

@@ -8,10 +8,10 @@ from typing import Any, cast
 import pandas as pd
 import pytest
 
-from retail_spark.forecast import job
-from retail_spark.forecast.evaluate import BUCKETS, Limits, Measured, gate_of, kept_gate
-from retail_spark.forecast.settings import JobSettings
-from retail_spark.registry.gates import judge
+from retail_spark.domains.forecast import job
+from retail_spark.domains.forecast.evaluate import BUCKETS, Limits, Measured, gate_of, kept_gate
+from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.modelling.gate import judge
 
 LIMITS = Limits(bias=0.25, coverage=0.15)
 

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_spark.forecast.boosting import Booster, lessons, smear_of, train_here
-from retail_spark.forecast.features import NAMES, Days, Past, matrix
-from retail_spark.forecast.panel import PAID, Panel
+from retail_spark.domains.forecast.features.matrix import NAMES, Days, Past, matrix
+from retail_spark.domains.forecast.models.global_booster import Booster, lessons, smear_of, train_here
+from retail_spark.domains.forecast.series.panel import PAID, Panel
 from tests.unit.forecast.shop import panel_of, recipe_of
 
 PERIODS, FUTURE = 30, 4

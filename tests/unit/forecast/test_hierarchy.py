@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_spark.forecast.coherence import to_packed_above
-from retail_spark.forecast.hierarchy import reconcile, reconciled_rows, sums_of
-from retail_spark.forecast.levels import member_of
-from retail_spark.forecast.settling import Frame
-from retail_spark.local_rows import frame_of_rows
+from retail_spark.domains.forecast.reconcile.levels import member_of
+from retail_spark.domains.forecast.reconcile.mint import reconcile, reconciled_rows, sums_of
+from retail_spark.domains.forecast.reconcile.over_spark import to_packed_above
+from retail_spark.domains.forecast.settling import Frame
+from retail_spark.frames.local_rows import frame_of_rows
 from tests.unit.forecast.shop import recipe_of
 
 

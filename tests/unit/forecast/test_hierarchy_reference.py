@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hierarchicalforecast.methods import MinTrace
 
-from retail_spark.forecast.hierarchy import reconcile, sums_of
+from retail_spark.domains.forecast.reconcile.mint import reconcile, sums_of
 
 PERIODS = 400
 

@@ -7,10 +7,10 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.forecast.keeping import to_trials, with_fingerprint, with_kept
-from retail_spark.forecast.learning import TRIED
-from retail_spark.forecast.opening import OPENING
-from retail_spark.forecast.settling import KEPT, Frame, tried_rows
+from retail_spark.domains.forecast.series.availability import OPENING
+from retail_spark.domains.forecast.settling import KEPT, Frame, tried_rows
+from retail_spark.domains.forecast.train import TRIED
+from retail_spark.domains.forecast.warm_start import to_trials, with_fingerprint, with_kept
 from tests.unit.forecast.shop import packed_of, recipe_of
 
 FRAME = Frame(recipe_of(models=("mean", "ses")), end=100, periods=12)

@@ -11,15 +11,15 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.canonical import CALENDAR, PRODUCTS, SALES, STORES
-from retail_spark.forecast.backtest import demand_classes
-from retail_spark.forecast.opening import open_shares
-from retail_spark.forecast.opening_days import events_of, period_of, to_closed
-from retail_spark.forecast.periods import Clock
-from retail_spark.forecast.settings import JobSettings
-from retail_spark.forecast.settling import Frame, chosen_rows, forecast_rows, prior_sums, priors_of, tried_rows
-from retail_spark.forecast.transforms import to_packed, to_periods, to_sold
-from retail_spark.local_rows import frame_of_rows
+from retail_spark.domains.forecast.backtest import demand_classes
+from retail_spark.domains.forecast.features.calendar import events_of, period_of, to_closed
+from retail_spark.domains.forecast.series.aggregate import to_packed, to_periods, to_sold
+from retail_spark.domains.forecast.series.availability import open_shares
+from retail_spark.domains.forecast.series.periods import Clock
+from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.domains.forecast.settling import Frame, chosen_rows, forecast_rows, prior_sums, priors_of, tried_rows
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.tables.silver import CALENDAR, PRODUCTS, SALES, STORES
 from tests.unit.forecast.shop import frame_of, packed_of, panel_of, recipe_of, sale
 
 nan = float("nan")

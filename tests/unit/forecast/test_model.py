@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_spark.forecast.model import LOCAL
-from retail_spark.forecast.searched import searched
-from retail_spark.forecast.yearly import svd_seasonal
+from retail_spark.domains.forecast.models.auto import searched
+from retail_spark.domains.forecast.models.local import LOCAL
+from retail_spark.domains.forecast.models.svd_seasonal import svd_seasonal
 from tests.unit.forecast.shop import block, recipe_of
 
 nan = float("nan")

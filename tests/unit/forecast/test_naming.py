@@ -9,11 +9,11 @@ import pytest
 from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
-from retail_spark.canonical import INVENTORY, PLANNED_PRICES
-from retail_spark.forecast.naming import newest_names
-from retail_spark.forecast.periods import Clock
-from retail_spark.forecast.settings import JobSettings
-from retail_spark.forecast.transforms import to_out, to_planned
+from retail_spark.domains.forecast.series.aggregate import to_out, to_planned
+from retail_spark.domains.forecast.series.periods import Clock
+from retail_spark.domains.forecast.series.renamed import newest_names
+from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.tables.silver import INVENTORY, PLANNED_PRICES
 from tests.unit.forecast.shop import MONDAY, frame_of
 
 DAILY = Clock("day")

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from retail_spark.forecast.backtest import class_of, demand_classes
-from retail_spark.forecast.panel import NEVER, PAID, PLANNED, to_panel
-from retail_spark.forecast.settings import JobSettings
-from retail_spark.forecast.settling import Frame, chosen_rows, forecast_rows, prior_sums, priors_of, tried_rows
+from retail_spark.domains.forecast.backtest import class_of, demand_classes
+from retail_spark.domains.forecast.series.panel import NEVER, PAID, PLANNED, to_panel
+from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.domains.forecast.settling import Frame, chosen_rows, forecast_rows, prior_sums, priors_of, tried_rows
 from tests.unit.forecast.shop import block, packed_of, panel_of, recipe_of
 
 nan = float("nan")

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from retail_spark.canonical import SALES
-from retail_spark.forecast.periods import Clock, easter
-from retail_spark.forecast.transforms import to_sold
+from retail_spark.domains.forecast.series.aggregate import to_sold
+from retail_spark.domains.forecast.series.periods import Clock, easter
+from retail_spark.tables.silver import SALES
 from tests.unit.forecast.shop import frame_of, sale
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retail_spark.forecast.boosting import lessons, train_here
-from retail_spark.forecast.features import NAMES, Past, matrix
-from retail_spark.forecast.panel import NEVER, PAID, Array
-from retail_spark.forecast.promotions import promotions
+from retail_spark.domains.forecast.features.matrix import NAMES, Past, matrix
+from retail_spark.domains.forecast.features.promotions import promotions
+from retail_spark.domains.forecast.models.global_booster import lessons, train_here
+from retail_spark.domains.forecast.series.panel import NEVER, PAID, Array
 from tests.unit.forecast.shop import block, panel_of, recipe_of
 from tests.unit.forecast.test_features import PERIODS, RECIPE, days, panel
 

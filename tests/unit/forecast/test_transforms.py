@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from pyspark.sql import SparkSession
 
-from retail_spark.canonical import INVENTORY, PLANNED_PRICES, PRODUCTS, SALES, STORES
-from retail_spark.forecast.features import Days, Past, matrix
-from retail_spark.forecast.panel import Panel, to_panel
-from retail_spark.forecast.periods import Clock
-from retail_spark.forecast.transforms import to_out, to_packed, to_periods, to_planned, to_sold
-from retail_spark.run import only_known_by
+from retail_spark.domains.forecast.features.matrix import Days, Past, matrix
+from retail_spark.domains.forecast.series.aggregate import to_out, to_packed, to_periods, to_planned, to_sold
+from retail_spark.domains.forecast.series.panel import Panel, to_panel
+from retail_spark.domains.forecast.series.periods import Clock
+from retail_spark.engine.job import only_known_by
+from retail_spark.tables.silver import INVENTORY, PLANNED_PRICES, PRODUCTS, SALES, STORES
 from tests.unit.forecast.shop import MONDAY, frame_of, recipe_of, sale
 
 CLOCK = Clock()

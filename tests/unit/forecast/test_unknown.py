@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_spark.forecast import backtest
-from retail_spark.forecast.backtest import class_of
-from retail_spark.forecast.evaluate import BUCKETS, Measured
-from retail_spark.forecast.periods import Clock
-from retail_spark.forecast.recipe import Recipe
-from retail_spark.forecast.rhythm import closed_weekdays, settled
-from retail_spark.forecast.settings import JobSettings
-from retail_spark.forecast.settling import (
+from retail_spark.domains.forecast import backtest
+from retail_spark.domains.forecast.backtest import class_of
+from retail_spark.domains.forecast.evaluate import BUCKETS, Measured
+from retail_spark.domains.forecast.recipe import Recipe
+from retail_spark.domains.forecast.series.frequency import closed_weekdays, settled
+from retail_spark.domains.forecast.series.missing_data import CLOSED, MISSING, SOLD, outliers, store_states
+from retail_spark.domains.forecast.series.periods import Clock
+from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.domains.forecast.settling import (
     Frame,
     chosen_rows,
     forecast_rows,
@@ -26,7 +27,6 @@ from retail_spark.forecast.settling import (
     priors_of,
     tried_rows,
 )
-from retail_spark.forecast.unknown import CLOSED, MISSING, SOLD, outliers, store_states
 from tests.unit.forecast.shop import block, packed_of, recipe_of
 
 SATURDAY = date(2024, 1, 6)

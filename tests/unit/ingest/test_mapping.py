@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from retail_spark.engine.launch import launch
+from retail_spark.engine.settings_layers import resolve
 from retail_spark.errors import RetailSparkError, UsageError
 from retail_spark.ingest.job import JOB
 from retail_spark.ingest.mapping import SourceMapping, check_mapping, mapping_of
-from retail_spark.launch import launch
-from retail_spark.layers import resolve
 
 SALES = {
     "sold_at": "to_timestamp(day)",
@@ -158,7 +158,7 @@ def test_nullable_names_mapped_columns():
 
 
 def test_a_wrong_mapping_or_file_is_told_before_spark_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("retail_spark.launch.get_session", lambda *_, **__: pytest.fail("Spark was started"))
+    monkeypatch.setattr("retail_spark.engine.launch.get_session", lambda *_, **__: pytest.fail("Spark was started"))
     given = {"source": "shop", "inputs": {"lines": {"path": str(tmp_path)}}, "lake": {"root": str(tmp_path / "lake")}}
 
     def told(columns: dict[str, str]) -> str:

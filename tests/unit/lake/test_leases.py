@@ -17,14 +17,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from retail_spark.errors import LeaseHeldError
-from retail_spark.lake import leases
-from retail_spark.lake.leases import Holder, hold, process_start
-from retail_spark.lake.store import Lake
+from retail_spark.lake import lease as leases
+from retail_spark.lake.lake import Lake
+from retail_spark.lake.lease import Holder, hold, process_start
 
 HOLDER = """
 import sys, time
-from retail_spark.lake.leases import hold
-from retail_spark.lake.store import Lake
+from retail_spark.lake.lease import hold
+from retail_spark.lake.lake import Lake
 with hold(Lake(None, sys.argv[1], None), "job"):
     print("held", flush=True)
     time.sleep(60)

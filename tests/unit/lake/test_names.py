@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_spark.errors import UsageError
-from retail_spark.lake.names import TableName
+from retail_spark.lake.table_name import TableName
 
 parts = st.lists(
     st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=30), min_size=1, max_size=3

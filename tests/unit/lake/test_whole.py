@@ -11,13 +11,13 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
+from retail_spark.engine.history import AttemptRow, History, record
+from retail_spark.engine.job import Result
 from retail_spark.errors import InputError
-from retail_spark.lake.contracts import STRING, Column, Contract
-from retail_spark.lake.names import TableName
-from retail_spark.lake.store import Lake, Pin
+from retail_spark.lake.contract import STRING, Column, Contract
+from retail_spark.lake.lake import Lake, Pin
+from retail_spark.lake.table_name import TableName
 from retail_spark.lake.whole import check_files, feed_is_there, kept_whole, missing_files, newest_whole_version
-from retail_spark.ops import AttemptRow, History, record
-from retail_spark.run import Result
 
 NOTES = TableName.parse("silver.notes")
 CONTRACT = Contract("silver.notes", "One row per note.", ("id",), (Column("id", STRING, "Note."),))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from retail_spark.canonical import CUSTOMERS, SALES
 from retail_spark.errors import UsageError
 from retail_spark.quality.docs import DataDocs
 from retail_spark.quality.report import CheckReport, CheckResult
+from retail_spark.tables.silver import CUSTOMERS, SALES
 
 NULL_CHECK = "expect_column_values_to_not_be_null"
 PASSED = CheckResult(NULL_CHECK, ("sale_id",), "sale_id IS NOT NULL", True, 0)

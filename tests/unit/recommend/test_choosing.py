@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retail_spark.recommend.choosing import _all_blends, _best_blends, _discover_blends
-from retail_spark.recommend.evaluate import METRICS, Means
-from retail_spark.recommend.learning import BASELINES
-from retail_spark.recommend.measuring import HeldOut
-from retail_spark.recommend.ranking import Wanted
-from retail_spark.recommend.settings import JobSettings
-from retail_spark.registry.gates import decide
+from retail_spark.domains.recommend.evaluate import METRICS, Means
+from retail_spark.domains.recommend.holdout import HeldOut
+from retail_spark.domains.recommend.scoring.lists import Wanted
+from retail_spark.domains.recommend.select import _all_blends, _best_blends, _discover_blends
+from retail_spark.domains.recommend.settings import JobSettings
+from retail_spark.domains.recommend.train import BASELINES
+from retail_spark.modelling.gate import decide
 
 RECIPE = JobSettings().recipe()
 

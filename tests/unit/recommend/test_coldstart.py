@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.recommend.candidates import only_allowed, only_in_range, to_margins, to_stocked
-from retail_spark.recommend.coldstart import (
+from retail_spark.domains.recommend.cold_start import (
     to_content_neighbours,
     to_lent_factors,
     to_place_lists,
     with_explored,
     with_strangers,
 )
-from retail_spark.recommend.evaluate import to_spread
-from retail_spark.recommend.exposures import to_off_policy
-from retail_spark.recommend.settings import JobSettings
-from retail_spark.recommend.similar import count_pairs, to_together
+from retail_spark.domains.recommend.eligibility import only_allowed, only_in_range, to_margins, to_stocked
+from retail_spark.domains.recommend.evaluate import to_spread
+from retail_spark.domains.recommend.off_policy import to_off_policy
+from retail_spark.domains.recommend.settings import JobSettings
+from retail_spark.domains.recommend.similar_items import count_pairs, to_together
+from retail_spark.frames.local_rows import frame_of_rows
 
 DAY = date(2024, 1, 31)
 _LISTS = "list string, customer_id string, rank int, product_id string, score double, strategy string"
@@ -236,7 +236,7 @@ def test_what_was_shown_often_does_not_count_more(spark: SparkSession) -> None:
 
 
 def test_trials_are_drawn_without_repetition_and_begin_with_the_settings_own() -> None:
-    from retail_spark.recommend.choosing import drawn_recipes
+    from retail_spark.domains.recommend.select import drawn_recipes
 
     settings = JobSettings(search_trials=12)
     recipes = drawn_recipes(settings, seed=3)

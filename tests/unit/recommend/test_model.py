@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retail_spark.canonical import EVERYBODY_ELSE
-from retail_spark.recommend.evaluate import poisson_weights
-from retail_spark.recommend.model import (
+from retail_spark.domains.recommend.evaluate import poisson_weights
+from retail_spark.domains.recommend.models.blend import (
     PRODUCT_FEATURES,
     STRATEGIES,
     Blend,
@@ -24,8 +23,9 @@ from retail_spark.recommend.model import (
     fold_in,
     rank_products,
 )
-from retail_spark.recommend.served import NOBODY, Asked, ServedModel, requests_of
-from retail_spark.recommend.settings import JobSettings
+from retail_spark.domains.recommend.served import NOBODY, Asked, ServedModel, requests_of
+from retail_spark.domains.recommend.settings import JobSettings
+from retail_spark.tables.silver import EVERYBODY_ELSE
 
 ORDERS = Blend(repurchase_powers={"orders": 1.0}, repurchase_scale=1.0, popularity_scale=0.1)
 

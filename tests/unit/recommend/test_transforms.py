@@ -8,16 +8,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.errors import UsageError
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.recommend.blocks import pack_customers, pack_products
-from retail_spark.recommend.coldstart import to_default_list, with_strangers
-from retail_spark.recommend.evaluate import to_customer_metrics, to_means, to_truth
-from retail_spark.recommend.factors import learn_factors
-from retail_spark.recommend.model import Blend, confident, fold_in
-from retail_spark.recommend.ranking import Wanted, to_lists
-from retail_spark.recommend.settings import JobSettings
-from retail_spark.recommend.transforms import (
+from retail_spark.domains.recommend.als import learn_factors
+from retail_spark.domains.recommend.cold_start import to_default_list, with_strangers
+from retail_spark.domains.recommend.evaluate import to_customer_metrics, to_means, to_truth
+from retail_spark.domains.recommend.models.blend import Blend, confident, fold_in
+from retail_spark.domains.recommend.purchases import (
     only_purchases,
     to_history,
     to_lines,
@@ -26,6 +21,11 @@ from retail_spark.recommend.transforms import (
     to_products,
     with_confidence,
 )
+from retail_spark.domains.recommend.scoring.blocks import pack_customers, pack_products
+from retail_spark.domains.recommend.scoring.lists import Wanted, to_lists
+from retail_spark.domains.recommend.settings import JobSettings
+from retail_spark.errors import UsageError
+from retail_spark.frames.local_rows import frame_of_rows
 
 DAY = date(2024, 1, 31)
 _SALES = (

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from retail_spark.config.secrets import SecretRef
+from retail_spark.config.section import LakeSettings, MlflowSettings, Section, Settings, setting
 from retail_spark.errors import UsageError
 from retail_spark.registry.connection import _WARMING, Connection, warm
-from retail_spark.registry.contents import as_param, params_of
-from retail_spark.registry.tracking import Registry
-from retail_spark.secrets import SecretRef
-from retail_spark.settings import LakeSettings, MlflowSettings, Section, Settings, setting
+from retail_spark.registry.model_files import as_param, params_of
+from retail_spark.registry.registry import Registry
 
 
 def connection(root="/data/lake", **mlflow):
@@ -52,7 +52,8 @@ def test_a_database_server_keeps_artifacts_beside_the_lake():
 
 def test_opening_imports_no_mlflow():
     code = (
-        "import sys; from retail_spark.registry.tracking import Registry; from retail_spark.settings import Settings;"
+        "import sys; from retail_spark.registry.registry import Registry; "
+        "from retail_spark.config.section import Settings; "
         "Registry.open(Settings()); sys.exit('mlflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

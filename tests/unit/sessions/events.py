@@ -8,8 +8,8 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from retail_spark.canonical import EVENTS
-from retail_spark.local_rows import frame_of_rows
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.tables.silver import EVENTS
 
 DAY = datetime(2024, 3, 5, tzinfo=UTC)
 _FILLED = {"event_type": "page_view", "source": "test", "row_hash": ""}

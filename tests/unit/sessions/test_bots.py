@@ -3,8 +3,8 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.sessions.bots import Behaviour, is_robot_agent, with_bot
+from retail_spark.domains.sessionize.bots import Behaviour, is_robot_agent, with_bot
+from retail_spark.frames.local_rows import frame_of_rows
 
 _APPLE = "AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.1"
 _WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"

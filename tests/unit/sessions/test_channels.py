@@ -8,10 +8,10 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.sessions.channels import host_of, with_channel, with_history
-from retail_spark.sessions.contracts import CHANNELS
-from retail_spark.sessions.source_categories import category_of, sources
+from retail_spark.domains.sessionize.channels import host_of, with_channel, with_history
+from retail_spark.domains.sessionize.source_categories import category_of, sources
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.tables.sessionize import CHANNELS
 from tests.unit.sessions.events import DAY
 
 # referrer, utm_source, utm_medium, utm_campaign -> channel
@@ -82,7 +82,7 @@ CATEGORY = {
 
 
 def test_every_source_of_googles_list_and_of_ours_is_what_the_list_says(spark: SparkSession) -> None:
-    told = json.loads((files("retail_spark.sessions") / "source_categories.json").read_text(encoding="utf-8"))
+    told = json.loads((files("retail_spark.domains.sessionize") / "source_categories.json").read_text(encoding="utf-8"))
     assert "819 sources" in told["edition"]
     assert sum(len(names) for names in told["listed"].values()) == 819
     names = [(name, kind) for part in ("listed", "added") for kind in told[part] for name in told[part][kind]]

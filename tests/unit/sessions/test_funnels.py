@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from retail_spark.domains.sessionize.funnels import to_funnels, to_steps
+from retail_spark.domains.sessionize.settings import Funnel, Step
 from retail_spark.errors import UsageError
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.sessions.funnels import to_funnels, to_steps
-from retail_spark.sessions.settings import Funnel, Step
+from retail_spark.frames.local_rows import frame_of_rows
 from tests.unit.sessions.events import DAY, at, event, frame
 from tests.unit.sessions.walks import Match, Walk
 

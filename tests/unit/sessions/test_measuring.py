@@ -4,9 +4,9 @@ from typing import Any
 
 from pyspark.sql import Row, SparkSession
 
-from retail_spark.sessions.job import to_measured
-from retail_spark.sessions.settings import JobSettings
-from retail_spark.sessions.transforms import Rule, with_sessions
+from retail_spark.domains.sessionize.cut import Rule, with_sessions
+from retail_spark.domains.sessionize.job import to_measured
+from retail_spark.domains.sessionize.settings import JobSettings
 from tests.unit.sessions.events import event, frame
 
 GAP = Rule(gap_micros=30 * 60 * 1_000_000)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from retail_spark.sessions.settings import Funnel, Step
+from retail_spark.domains.sessionize.settings import Funnel, Step
 from tests.unit.sessions.walks import Match, Walk
 
 

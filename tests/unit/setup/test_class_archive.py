@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from retail_spark.class_archive import archive_file, empty_conf_folder, make_options, use_options
-from retail_spark.session import CLASS_PATH, class_archive, on_class_path
+from retail_spark.spark.class_archive import archive_file, empty_conf_folder, make_options, use_options
+from retail_spark.spark.session import CLASS_PATH, class_archive, on_class_path
 
 
 @pytest.fixture(autouse=True)

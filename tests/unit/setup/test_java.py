@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from retail_spark.errors import ServiceMissingError
-from retail_spark.java import java_home
+from retail_spark.spark.java import java_home
 
 
 def jvm(folder: Path, version: str, *, release: bool = True) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from retail_spark import session
-from retail_spark.settings import LakeSettings, Settings
+from retail_spark.config.section import LakeSettings, Settings
+from retail_spark.spark import session
 
 
 def beside(root: object) -> Path:

@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from retail_spark.layers import resolve
-from retail_spark.standby import server, talk
-from retail_spark.standby.server import Desk
-from retail_spark.standby.start import stays
-from retail_spark.standby.talk import Answer, Question, ask, socket_of
+from retail_spark.cli.standby import server, talk
+from retail_spark.cli.standby.server import Desk
+from retail_spark.cli.standby.start import stays
+from retail_spark.cli.standby.talk import Answer, Question, ask, socket_of
+from retail_spark.engine.settings_layers import resolve
 
 Opened = Callable[..., threading.Thread]
 

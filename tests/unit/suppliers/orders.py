@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
-from retail_spark.canonical import DELIVERIES
-from retail_spark.local_rows import frame_of_rows
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.tables.silver import DELIVERIES
 
 EPOCH = date(1970, 1, 1)
 

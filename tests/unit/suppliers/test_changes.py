@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.suppliers.changes import to_changes, to_outcomes
-from retail_spark.suppliers.charts import Rule
-from retail_spark.suppliers.rates import with_lane
-from retail_spark.suppliers.transforms import to_lines
+from retail_spark.domains.supplier_risk.changes import to_changes, to_outcomes
+from retail_spark.domains.supplier_risk.deliveries import to_lines
+from retail_spark.domains.supplier_risk.rates import with_lane
+from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.stats.change_detection import Rule
 from tests.unit.suppliers.orders import EPOCH, at_noon, day, deliveries, order
 
 RULE = Rule(odds_ratio=3.0, years=10.0, min_known=20, prior_weight=20.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_spark.suppliers.charts import SHARES, Alarm, History, Rule, detect, fewest_days, log_sums
+from retail_spark.stats.change_detection import SHARES, Alarm, History, Rule, detect, fewest_days, log_sums
 
 RULE = Rule(odds_ratio=3.0, years=10.0, min_known=20, prior_weight=20.0)
 BOTH = SHARES["supplier", "late"]

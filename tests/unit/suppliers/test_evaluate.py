@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from retail_spark.registry.gates import judge
-from retail_spark.suppliers.calibration import Calibration, calibrate, fit_logistic, sigmoid
-from retail_spark.suppliers.evaluate import auc, average_precision, calibration_error, measure
-from retail_spark.suppliers.learning import day_of_share
+from retail_spark.domains.supplier_risk.evaluate import auc, average_precision, calibration_error, measure
+from retail_spark.domains.supplier_risk.train import day_of_share
+from retail_spark.modelling.gate import judge
+from retail_spark.stats.calibration import Calibration, calibrate, fit_logistic, sigmoid
 
 RNG = np.random.default_rng(3)
 
@@ -148,7 +148,7 @@ def test_a_better_rival_is_clearly_better_and_an_equal_one_is_not() -> None:
 
 
 def test_the_gate_wants_a_better_brier_than_constant_and_shrunk_and_no_worse_than_the_champion() -> None:
-    from retail_spark.suppliers.job import gate_of
+    from retail_spark.domains.supplier_risk.job import gate_of
 
     good = measure(bins(candidate=1.0, constant=0.0, shrunk=0.3), replicates=60, seed=1)
     (only,) = judge(gate_of(good.with_equal("champion", of="candidate")), tolerance=0.01)

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.local_rows import frame_of_rows
-from retail_spark.suppliers.concentration import to_concentration, with_spend_country
-from retail_spark.suppliers.profiles import Window, to_days_late, to_trend
-from retail_spark.suppliers.rates import to_fill, to_lead_times, to_level_rates, to_otif, with_lane
-from retail_spark.suppliers.score import with_score
-from retail_spark.suppliers.settings import JobSettings
-from retail_spark.suppliers.transforms import to_lines
+from retail_spark.domains.supplier_risk.concentration import to_concentration, with_spend_country
+from retail_spark.domains.supplier_risk.deliveries import to_lines
+from retail_spark.domains.supplier_risk.outputs import Window, to_days_late, to_trend
+from retail_spark.domains.supplier_risk.rates import to_fill, to_lead_times, to_level_rates, to_otif, with_lane
+from retail_spark.domains.supplier_risk.score import with_score
+from retail_spark.domains.supplier_risk.settings import JobSettings
+from retail_spark.frames.local_rows import frame_of_rows
 from tests.unit.suppliers.orders import EPOCH, at_noon, day, deliveries, order
 
 AS_OF = 100

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from retail_spark.suppliers.recipe import Recipe
-from retail_spark.suppliers.settings import JobSettings
+from retail_spark.domains.supplier_risk.recipe import Recipe
+from retail_spark.domains.supplier_risk.settings import JobSettings
 
 
 def test_a_recipe_is_read_back_and_an_older_one_counts_from_the_last_promise() -> None:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from retail_spark.suppliers.features import to_features
-from retail_spark.suppliers.recipe import Recipe
-from retail_spark.suppliers.settings import JobSettings
-from retail_spark.suppliers.transforms import SHRUNK, history_names, to_lines, with_histories
+from retail_spark.domains.supplier_risk.deliveries import SHRUNK, history_names, to_lines, with_histories
+from retail_spark.domains.supplier_risk.features import to_features
+from retail_spark.domains.supplier_risk.recipe import Recipe
+from retail_spark.domains.supplier_risk.settings import JobSettings
 from tests.unit.suppliers.orders import EPOCH, at_noon, day, deliveries, many, order
 
 KEYS = (("supplier_id",), ("supplier_id", "destination_country"))

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.local_rows import frame_of_rows
+from retail_spark.frames.local_rows import frame_of_rows
 from retail_spark.synthetic.chance import Chance, cuts_of, draw_of, label, one_of, shares_of
 from retail_spark.synthetic.lottery import to_slots
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from retail_spark.canonical import SILVER
+from retail_spark.engine.settings_layers import resolve
 from retail_spark.ingest.mapping import mapping_of
-from retail_spark.layers import resolve
 from retail_spark.synthetic.contracts import RAW, TRUTH
 from retail_spark.synthetic.faults import FAULTS
 from retail_spark.synthetic.settings import SCALES, JobSettings, World
+from retail_spark.tables.silver import SILVER
 
 MAPPING = Path(__file__).parents[3] / "conf" / "sources" / "synthetic.yml"
 

@@ -1,0 +1,1 @@
+"""Settings in sections, and secrets that are references."""

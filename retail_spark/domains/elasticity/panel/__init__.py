@@ -1,0 +1,1 @@
+"""From sales lines to one row per store, product and period."""

@@ -1,0 +1,1 @@
+"""Forecasts of all levels that add up."""

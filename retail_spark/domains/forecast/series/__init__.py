@@ -1,0 +1,1 @@
+"""From silver tables to series, and what their periods say."""

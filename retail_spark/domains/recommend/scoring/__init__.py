@@ -1,0 +1,1 @@
+"""Scores for all customers over Spark, block by block."""

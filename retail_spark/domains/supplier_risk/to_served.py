@@ -1,0 +1,32 @@
+"""The learned model on its way into the registry."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import pandas as pd
+
+from retail_spark.domains.supplier_risk.recipe import Recipe
+from retail_spark.domains.supplier_risk.served import Scorer
+from retail_spark.modelling.gate import Gate
+from retail_spark.registry.model import Candidate, ModelFiles
+
+
+def to_candidate(model: Scorer, *, recipe: Recipe, gate: Gate, example: pd.DataFrame) -> Candidate:
+    """The candidate: `example` is a few lines with their features."""
+    shown = pd.DataFrame(
+        {f.name: example[f.name].astype("object" if f.is_text else "float64") for f in model.encoder.features}
+    )
+    answer = model.score(shown)
+    told = answer.assign(contributions=[json.dumps(parts) for parts in answer["contributions"]])
+    return Candidate(
+        code=files("retail_spark.domains.supplier_risk") / "serve.py",
+        artifacts=ModelFiles(model.save),
+        example=shown,
+        example_output=told,
+        gate=gate,
+        recipe=recipe.to_json(),
+        params={"features": len(model.encoder.features), "calibration_slope": model.calibration.slope},
+        packages=("xgboost-cpu",),
+    )

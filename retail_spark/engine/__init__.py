@@ -1,0 +1,1 @@
+"""The life of a run: jobs, their order, settings, history and identity."""

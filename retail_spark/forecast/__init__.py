@@ -1,1 +1,0 @@
-"""Forecasts per store and product: many series at once, honest accuracy, coherent levels, intervals that hold."""

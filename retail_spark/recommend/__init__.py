@@ -1,1 +1,0 @@
-"""Product lists for every customer, from ALS and from what they bought before."""

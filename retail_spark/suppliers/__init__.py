@@ -1,1 +1,0 @@
-"""Supplier risk: who will be late, how sure that is, why, and what changed."""

@@ -1,0 +1,1 @@
+"""The contracts of all tables. Any domain may read any table."""

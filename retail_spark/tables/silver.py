@@ -1,0 +1,286 @@
+"""The canonical tables: what every source is mapped to, and what every domain reads.
+
+Timestamps are UTC. Money is in the shop's currency, units are pieces (or the source's own unit). Ids are strings,
+shares lie in 0..1. A negative quantity is a return.
+"""
+
+from __future__ import annotations
+
+from retail_spark.lake.contract import (
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    INT,
+    ORIGIN,
+    STRING,
+    TEXT_MAP,
+    TIMESTAMP,
+    Column,
+    Contract,
+)
+
+
+def _optional(name: str, kind: object, comment: str, check: str | None = None, *, subject: bool = False) -> Column:
+    return Column(name, kind, comment, nullable=True, check=check, subject=subject)  # type: ignore[arg-type]
+
+
+EVERYBODY_ELSE = "*"
+"""The customer_id of what holds for customers without rows of their own; no customer may have it."""
+
+
+def _customer(comment: str = "Known customer.", *, nullable: bool = False) -> Column:
+    return Column("customer_id", STRING, comment, nullable=nullable, subject=True, reserved=(EVERYBODY_ELSE,))
+
+
+def _share(name: str, comment: str) -> Column:
+    return _optional(name, DOUBLE, f"{comment}, share 0..1.", f"{name} BETWEEN 0 AND 1")
+
+
+SALES = Contract(
+    "silver.sales",
+    grain="One row per line of a receipt or invoice, or per store, product and period where the source is aggregated.",
+    key=("sale_id",),
+    columns=(
+        Column("sale_id", STRING, "Identifies the line; a hash of the raw row where the source has no id."),
+        _optional("order_id", STRING, "Receipt, invoice or basket."),
+        Column("sold_at", TIMESTAMP, "Time of sale, UTC; the start of the period where aggregated."),
+        Column("store_id", STRING, "Store or sales channel."),
+        Column("product_id", STRING, "Product as sold (SKU)."),
+        _customer(nullable=True),
+        Column("quantity", DOUBLE, "Units; negative for a return."),
+        Column("unit_price", DOUBLE, "Price paid per unit, shop currency.", check="unit_price >= 0"),
+        _optional("list_price", DOUBLE, "Price per unit before discounts, shop currency.", "list_price >= 0"),
+        _optional("unit_cost", DOUBLE, "Cost per unit, shop currency.", "unit_cost >= 0"),
+        _optional("currency", STRING, "ISO 4217 code."),
+        _share("on_promotion", "Advertised"),
+        _share("on_display", "On display"),
+        _share("on_deal", "On deal (price cut or coupon)"),
+        *ORIGIN,
+    ),
+    cluster_by=("sold_at", "store_id"),
+    known_by="sold_at",
+)
+
+PRODUCTS = Contract(
+    "silver.products",
+    grain="One row per product.",
+    key=("product_id",),
+    columns=(
+        Column("product_id", STRING, "Product (SKU)."),
+        _optional("product_name", STRING, "Name on the shelf."),
+        _optional("category", STRING, "First level of the assortment."),
+        _optional("subcategory", STRING, "Second level of the assortment."),
+        _optional("brand", STRING, "Brand."),
+        _optional("unit_cost", DOUBLE, "Cost per unit, shop currency.", "unit_cost >= 0"),
+        _optional("introduced_on", DATE, "First day in range."),
+        _optional("discontinued_on", DATE, "Last day in range."),
+        *ORIGIN,
+    ),
+    cluster_by=("product_id",),
+)
+
+STORES = Contract(
+    "silver.stores",
+    grain="One row per store or sales channel.",
+    key=("store_id",),
+    columns=(
+        Column("store_id", STRING, "Store or sales channel."),
+        _optional("store_name", STRING, "Name."),
+        _optional("region", STRING, "Region or country."),
+        _optional("format", STRING, "Format, such as online, convenience, hypermarket."),
+        *ORIGIN,
+    ),
+)
+
+CUSTOMERS = Contract(
+    "silver.customers",
+    grain="One row per known customer.",
+    key=("customer_id",),
+    columns=(
+        _customer(),
+        _optional("home_store_id", STRING, "Store the customer belongs to."),
+        _optional("region", STRING, "Region or country."),
+        _optional("first_seen_on", DATE, "First day known."),
+        *ORIGIN,
+    ),
+    cluster_by=("customer_id",),
+)
+
+CALENDAR = Contract(
+    "silver.calendar",
+    grain="One row per date and region.",
+    key=("date", "region"),
+    columns=(
+        Column("date", DATE, "Day."),
+        Column("region", STRING, "Region, or * for all; any name that is unique where store_id is set."),
+        _optional("store_id", STRING, "Store whose own day it is, and of no other."),
+        _optional("event_name", STRING, "Holiday or event."),
+        Column("is_holiday", BOOLEAN, "True on a holiday, or in a holiday week where data is weekly."),
+        _optional("is_closed", BOOLEAN, "True where shops do not open on that day; NULL: the calendar does not say."),
+        *ORIGIN,
+    ),
+)
+
+PLANNED_PRICES = Contract(
+    "silver.planned_prices",
+    grain="One row per store, product and date: the price in force or planned, also on days without a sale.",
+    key=("store_id", "product_id", "date"),
+    columns=(
+        Column("store_id", STRING, "Store or sales channel."),
+        Column("product_id", STRING, "Product (SKU)."),
+        Column("date", DATE, "Day, or the first day of the week where data is weekly."),
+        _optional("unit_price", DOUBLE, "Price per unit, shop currency.", "unit_price >= 0"),
+        _share("on_promotion", "Advertised"),
+        _share("on_display", "On display"),
+        _share("on_deal", "On deal"),
+        Column("known_on", DATE, "Day from which the plan was known."),
+        *ORIGIN,
+    ),
+    cluster_by=("date", "store_id"),
+    known_by="known_on",
+)
+
+INVENTORY = Contract(
+    "silver.inventory",
+    grain="One row per store, product and date.",
+    key=("store_id", "product_id", "date"),
+    columns=(
+        Column("store_id", STRING, "Store or warehouse."),
+        Column("product_id", STRING, "Product (SKU)."),
+        Column("date", DATE, "Day, counted at its end."),
+        Column("on_hand", DOUBLE, "Units on hand."),
+        *ORIGIN,
+    ),
+    cluster_by=("date", "store_id"),
+    known_by="date",
+)
+
+EVENTS = Contract(
+    "silver.events",
+    grain="One row per event of a clickstream.",
+    key=("event_id",),
+    columns=(
+        Column("event_id", STRING, "Identifies the event; a hash of the raw row where the source has no id."),
+        Column("occurred_at", TIMESTAMP, "Time of the event, UTC."),
+        Column("visitor_id", STRING, "Browser, device or address that made the event.", subject=True),
+        _customer(nullable=True),
+        _optional("client_session_id", STRING, "The tracker's own session."),
+        Column("event_type", STRING, "page_view, product_view, add_to_cart, purchase or the source's own."),
+        _optional("page_url", STRING, "Page."),
+        _optional("product_id", STRING, "Product."),
+        _optional("order_id", STRING, "Order of a purchase."),
+        _optional("revenue", DOUBLE, "Value of a purchase, shop currency."),
+        _optional("referrer", STRING, "Page that led here."),
+        _optional("utm_source", STRING, "Campaign source."),
+        _optional("utm_medium", STRING, "Campaign medium."),
+        _optional("utm_campaign", STRING, "Campaign name."),
+        _optional("user_agent", STRING, "Browser's own description.", subject=True),
+        *ORIGIN,
+    ),
+    cluster_by=("occurred_at", "visitor_id"),
+    known_by="occurred_at",
+    change_feed=True,
+)
+
+EXPOSURES = Contract(
+    "silver.exposures",
+    grain="One row per product shown to a customer at a position.",
+    key=("exposure_id",),
+    columns=(
+        Column("exposure_id", STRING, "Identifies the exposure."),
+        Column("shown_at", TIMESTAMP, "Time shown, UTC."),
+        _customer(),
+        Column("product_id", STRING, "Product (SKU)."),
+        Column("position", INT, "Place in the list, 1 for the first.", check="position >= 1"),
+        _share("propensity", "Probability that the policy showed it there"),
+        *ORIGIN,
+    ),
+    cluster_by=("shown_at", "customer_id"),
+    known_by="shown_at",
+)
+
+SUPPLIERS = Contract(
+    "silver.suppliers",
+    grain="One row per supplier.",
+    key=("supplier_id",),
+    columns=(
+        Column("supplier_id", STRING, "Supplier."),
+        _optional("supplier_name", STRING, "Name."),
+        _optional("country", STRING, "Country."),
+        *ORIGIN,
+    ),
+)
+
+DELIVERIES = Contract(
+    "silver.deliveries",
+    grain="One row per line of a purchase order as promised and delivered, or per receipt of one (order_line_id).",
+    key=("delivery_id",),
+    columns=(
+        Column("delivery_id", STRING, "Identifies the line; a hash of the raw row where the source has no id."),
+        Column("purchase_order_id", STRING, "Purchase order."),
+        _optional(
+            "order_line_id", STRING, "Line of the purchase order, where it may come in parts: a row is a receipt."
+        ),
+        _optional("shipment_id", STRING, "A supplier's shipment; its lines travel and arrive together."),
+        Column("supplier_id", STRING, "Supplier."),
+        _optional("product_id", STRING, "Product (SKU)."),
+        _optional("category", STRING, "Product group."),
+        _optional("ordered_at", TIMESTAMP, "Time of the order, UTC."),
+        _optional("recorded_on", DATE, "Day on which the delivery was recorded."),
+        Column("promised_on", DATE, "Day promised; the last promise where it was moved."),
+        _optional("first_promised_on", DATE, "Day promised at first, where the promise may have been moved."),
+        _optional("delivered_on", DATE, "Day delivered; NULL while open."),
+        _optional(
+            "line_status",
+            STRING,
+            "open, delivered or cancelled; NULL where the dates say it all.",
+            "line_status IN ('open', 'delivered', 'cancelled')",
+        ),
+        _optional("cancelled_on", DATE, "Day on which the line was cancelled."),
+        Column("quantity_ordered", DOUBLE, "Units ordered, of the whole line.", check="quantity_ordered >= 0"),
+        _optional("quantity_received", DOUBLE, "Units received.", "quantity_received >= 0"),
+        _optional("quantity_rejected", DOUBLE, "Units rejected.", "quantity_rejected >= 0"),
+        _optional("order_value", DOUBLE, "Value of the whole line, shop currency."),
+        _optional("ship_mode", STRING, "Mode of transport or service class."),
+        _optional("origin_country", STRING, "Country sent from."),
+        _optional("destination_country", STRING, "Country sent to."),
+        _optional("attributes", TEXT_MAP, "What else the source knows at order time."),
+        *ORIGIN,
+    ),
+    cluster_by=("promised_on", "supplier_id"),
+    # No known_by: a line is known from its order on, its outcome later. The job that reads it hides what came later.
+    dated_by=("ordered_at", "delivered_on", "recorded_on"),
+)
+
+SILVER: tuple[Contract, ...] = (
+    SALES,
+    PRODUCTS,
+    STORES,
+    CUSTOMERS,
+    CALENDAR,
+    PLANNED_PRICES,
+    INVENTORY,
+    EVENTS,
+    EXPOSURES,
+    SUPPLIERS,
+    DELIVERIES,
+)
+
+
+def quarantine_of(contract: Contract) -> Contract:
+    """The quarantine of a canonical table: every raw row that broke a rule, with the rule."""
+    return Contract(
+        f"{contract.name}_quarantine",
+        grain=f"One row per raw row that could not become a row of {contract.name}.",
+        key=(),
+        columns=(
+            ORIGIN[0],
+            ORIGIN[1],
+            Column("rule", STRING, "Rule that the row broke, such as null_key or bad_value:sold_at."),
+            Column("detail", STRING, "The value or values at fault.", nullable=True, subject=True),
+            Column("raw", STRING, "The raw row, JSON.", subject=True),
+            ORIGIN[3],
+            Column("run_id", STRING, "Run that quarantined the row; see ops.job_runs."),
+        ),
+        cluster_by=("source", "rule"),
+    )
