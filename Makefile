@@ -32,11 +32,12 @@ real: setup ## whole real files through every job by its command, with a table o
 	@rm -f .make/figures.tsv
 	@$(PYTEST) -m real
 
-lint: setup ## ruff, mypy, deptry, and conf/base.yml as printed from the defaults
+lint: setup ## ruff, mypy, deptry, import-linter, and conf/base.yml as printed from the defaults
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/deptry .
+	@$(BIN)/lint-imports --no-cache >.make/walls.txt || { cat .make/walls.txt; exit 1; }
 	@diff -u conf/base.yml <($(BIN)/retail-spark config --defaults) \
 		|| { echo "conf/base.yml is stale: $(BIN)/retail-spark config --defaults > conf/base.yml"; exit 1; }
 

@@ -17,8 +17,8 @@ from retail_spark.lake.content_hash import row_hashes
 from retail_spark.lake.contract import Contract
 from retail_spark.lake.lake import Lake, Pin
 from retail_spark.lake.write import Write
+from retail_spark.modelling.contest import Candidate, Champion
 from retail_spark.modelling.gate import Verdict
-from retail_spark.registry.model import Candidate, Champion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from retail_spark.registry.model import Champion
+from typing import Literal, Protocol
 
 _ROUNDING = 1e-12
+
+
+class Versioned(Protocol):
+    """A model in force, as the gate sees it."""
+
+    @property
+    def version(self) -> str: ...
+
+
 Kind = Literal["candidate", "champion", "baseline"]
 
 
@@ -127,7 +133,7 @@ def scorer_of(gate: Gate, *, tolerance: float, has_champion: bool) -> str:
     return stand_in(gate, has_champion=has_champion) if judge(gate, tolerance=tolerance) else "candidate"
 
 
-def decide(gate: Gate, *, tolerance: float, candidate_version: str, champion: Champion | None) -> Verdict:
+def decide(gate: Gate, *, tolerance: float, candidate_version: str, champion: Versioned | None) -> Verdict:
     """Who scores this run: the candidate when it passes, else the better of the champion and the best baseline.
 
     `tolerance` is the share of the champion's score by which the candidate may be worse. Of a gate with parts each

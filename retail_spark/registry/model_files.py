@@ -14,8 +14,9 @@ from typing import Any
 
 from retail_spark.config.secrets import masked
 from retail_spark.config.section import Section
+from retail_spark.modelling.contest import Candidate
 from retail_spark.registry.connection import Connection
-from retail_spark.registry.model import Candidate, RunRecord
+from retail_spark.registry.model import RunRecord
 
 RECIPE = "retail_spark.recipe"
 SPARK_MODEL = "spark_model"

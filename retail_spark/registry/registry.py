@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from retail_spark.config.section import Settings
+from retail_spark.modelling.contest import Candidate, Champion
 from retail_spark.modelling.gate import Verdict
 from retail_spark.registry.connection import Connection, warm
-from retail_spark.registry.model import Candidate, Champion, RegisteredVersion, RunRecord
+from retail_spark.registry.model import RegisteredVersion, RunRecord
 from retail_spark.registry.model_files import (
     RECIPE,
     FetchedArtifacts,

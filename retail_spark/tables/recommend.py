@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from retail_spark.domains.recommend.models.blend import STRATEGIES
-from retail_spark.domains.recommend.served import NOBODY
 from retail_spark.lake.contract import DOUBLE, INT, LINEAGE, LONG, STRING, Column, Contract, snapshot
+from retail_spark.tables.values import LISTS, STRATEGIES
 
-STRANGER = NOBODY
-"""The customer_id of the rows for customers that the run did not know."""
-LISTS = ("all", "discover")
 BY_FACTORS, BY_CUSTOMERS, BY_BASKETS = SIMILAR_BY = ("factors", "co_purchase", "bought_together")
 
 

@@ -37,8 +37,8 @@ def learning_toy():
 
     import pandas as pd
 
+    from retail_spark.modelling.contest import Candidate
     from retail_spark.modelling.gate import Difference, Gate
-    from retail_spark.registry.model import Candidate
     from tests.toy import toy_job
 
     plain = toy_job("replace_slice")

@@ -10,8 +10,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.domains.elasticity.served import COLUMNS, DemandModel
+from retail_spark.modelling.artifact import ModelFiles
+from retail_spark.modelling.contest import Candidate
 from retail_spark.modelling.gate import Gate
-from retail_spark.registry.model import Candidate, ModelFiles
 
 
 def to_model(shrunk: DataFrame, *, most: int, max_std_error: float) -> DemandModel:

@@ -19,8 +19,8 @@ from retail_spark.domains.forecast.settings import JobSettings
 from retail_spark.domains.forecast.settling import coverage_by_step, examples
 from retail_spark.engine.job import Job, Outcome, Run, job
 from retail_spark.lake.write import Write, replace_slice
+from retail_spark.modelling.contest import Candidate
 from retail_spark.modelling.gate import Gate, Verdict, judge
-from retail_spark.registry.model import Candidate
 from retail_spark.tables.forecast import (
     FORECAST_ACCURACY,
     FORECAST_BOOSTERS,

@@ -18,8 +18,9 @@ from retail_spark.domains.forecast.recipe import Recipe
 from retail_spark.domains.forecast.select import Prior
 from retail_spark.domains.forecast.series.panel import PEERS
 from retail_spark.domains.forecast.settling import Frame, Pools, chosen_rows, forecast_rows, tried_rows
+from retail_spark.modelling.artifact import ModelFiles
+from retail_spark.modelling.contest import Candidate
 from retail_spark.modelling.gate import Gate
-from retail_spark.registry.model import Candidate, ModelFiles
 
 HISTORY = ("store_id", "product_id", "date", "quantity")
 FORETOLD = ("store_id", "product_id", "date", "step", "mean", "p10", "p50", "p90", "lo_95", "hi_95", "model", "status")

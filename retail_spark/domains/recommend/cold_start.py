@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.domains.recommend.models.blend import EXPLORE, POPULAR, POPULAR_REGION, POPULAR_STORE
 from retail_spark.domains.recommend.purchases import exact_sum, halved
-from retail_spark.tables.recommend import STRANGER
+from retail_spark.tables.values import DEFAULT_CUSTOMER
 
 _POSTINGS = 500
 _SCALE = float(2**30)
@@ -77,7 +77,7 @@ def with_strangers(
     """
     spark = lists.sparkSession
     nobody = spark.range(1).select(
-        F.lit(STRANGER).alias("customer_id"), *[_none(c) for c in ("home_store_id", "region")]
+        F.lit(DEFAULT_CUSTOMER).alias("customer_id"), *[_none(c) for c in ("home_store_id", "region")]
     )
     served = lists.select("customer_id").distinct()
     people = known.groupBy("customer_id").agg(

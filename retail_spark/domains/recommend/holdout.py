@@ -39,8 +39,8 @@ from retail_spark.domains.recommend.train import (
 )
 from retail_spark.errors import UsageError
 from retail_spark.modelling.gate import Difference, Gate, scorer_of, stand_in
-from retail_spark.tables.recommend import LISTS
 from retail_spark.tables.silver import EXPOSURES
+from retail_spark.tables.values import LISTS
 
 SPREAD = ("coverage", "gini", "novelty", "popularity_share")
 OFF_POLICY = ("snips", "naive", "matched", "effective")

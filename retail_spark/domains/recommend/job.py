@@ -34,17 +34,17 @@ from retail_spark.engine.job import Job, Outcome, Run, job
 from retail_spark.errors import InputError, UsageError
 from retail_spark.lake.contract import Contract
 from retail_spark.lake.write import Write, replace_slice
+from retail_spark.modelling.artifact import ModelFiles
+from retail_spark.modelling.contest import Candidate
 from retail_spark.modelling.gate import ScoredBy, Verdict
-from retail_spark.registry.model import Candidate, ModelFiles
 from retail_spark.tables.recommend import (
     CUSTOMER_NUMBERS,
-    LISTS,
     PRODUCT_NUMBERS,
     RECOMMENDATIONS,
     SIMILAR_PRODUCTS,
-    STRANGER,
 )
 from retail_spark.tables.silver import CUSTOMERS, EXPOSURES, INVENTORY, PRODUCTS, SALES, STORES
+from retail_spark.tables.values import DEFAULT_CUSTOMER, LISTS
 
 
 @dataclass(frozen=True)
@@ -303,7 +303,7 @@ def _with_strangers(
         known = known.unionByName(run.read(CUSTOMERS).select("customer_id", "home_store_id", "region"))
     # who has bought has lists of his own, also where one of them is empty because he has everything
     known = known.join(learned.history.select("customer_id"), "customer_id", how="left_anti")
-    known = known.where(F.col("customer_id") != STRANGER)
+    known = known.where(F.col("customer_id") != DEFAULT_CUSTOMER)
     if not run.has(CUSTOMERS):
         return with_strangers(lists, known=known, default=default, names=names)
     stores = run.read(STORES).select("store_id", F.col("region").alias("place")) if run.has(STORES) else None

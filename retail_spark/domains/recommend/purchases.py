@@ -9,7 +9,7 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from retail_spark.domains.recommend.models.blend import BM25_B, BM25_K1
-from retail_spark.domains.recommend.served import NOBODY
+from retail_spark.tables.values import DEFAULT_CUSTOMER
 
 _EXACT = 2**30
 _HASHED = 2**30
@@ -27,7 +27,7 @@ def to_lines(sales: DataFrame) -> DataFrame:
     is_purchase = (F.col("quantity") > 0) & (F.col("unit_price") > 0)
     is_return = F.col("quantity") < 0
     # ingest quarantines customer *, which lists keep for customers that are not known; older tables may hold it
-    is_known = F.col("customer_id").isNotNull() & (F.col("customer_id") != NOBODY)
+    is_known = F.col("customer_id").isNotNull() & (F.col("customer_id") != DEFAULT_CUSTOMER)
     known = sales.where(is_known & (is_purchase | is_return))
     return known.groupBy("customer_id", "product_id", order_key.alias("order_key")).agg(
         F.max("sold_at").alias("sold_at"),

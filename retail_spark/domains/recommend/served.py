@@ -14,7 +14,6 @@ import pandas as pd
 
 from retail_spark.domains.recommend.models.blend import (
     PRODUCT_FEATURES,
-    STRATEGIES,
     Blend,
     Customers,
     Products,
@@ -24,6 +23,7 @@ from retail_spark.domains.recommend.models.blend import (
     fold_in,
     rank_products,
 )
+from retail_spark.tables.values import DEFAULT_CUSTOMER, STRATEGIES
 
 ARRAYS = (
     "product_factors", "product_features", "customer_factors", "starts", "places", "orders", "decayed",
@@ -32,8 +32,6 @@ ARRAYS = (
 COLUMNS = ("list", "customer_id", "rank", "product_id", "score", "strategy")
 Row = tuple[str, str, int, str, float, str]
 _LISTED = ("recent_product_ids", "candidate_product_ids")
-NOBODY = "*"
-"""The customer_id of who is not known; no customer may have it."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ class ServedModel:
         customers = [*self.customer_ids[:1], "somebody"][:1]
         return pd.DataFrame(
             {
-                "customer_id": [*customers, NOBODY],
+                "customer_id": [*customers, DEFAULT_CUSTOMER],
                 "recent_product_ids": [None, list(self.product_ids[:1])],
                 "candidate_product_ids": [None, list(self.product_ids[:2])],
             }
@@ -258,9 +256,9 @@ def _is_list(value: Any) -> bool:
 
 
 def _id(value: Any) -> str:
-    """An id as text. A whole number that a table with gaps made a float (12346.0) is what it was; nothing is NOBODY."""
+    """An id as text. A whole number that a table with gaps made a float (12346.0) is the whole number; none: DEFAULT_CUSTOMER."""
     if value is None or value is pd.NA or (isinstance(value, float | np.floating) and np.isnan(value)):
-        return NOBODY
+        return DEFAULT_CUSTOMER
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
@@ -270,7 +268,7 @@ def _ids(value: Any) -> tuple[str, ...] | None:
     """A cell's product ids; None where nothing was given. One text is one product."""
     if _is_list(value):
         return tuple(_id(product) for product in value)
-    return None if _id(value) == NOBODY else (_id(value),)
+    return None if _id(value) == DEFAULT_CUSTOMER else (_id(value),)
 
 
 def _only_at(customers: Customers, shown: np.ndarray, *, width: int) -> Customers:

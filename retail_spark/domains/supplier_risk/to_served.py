@@ -9,8 +9,9 @@ import pandas as pd
 
 from retail_spark.domains.supplier_risk.recipe import Recipe
 from retail_spark.domains.supplier_risk.served import Scorer
+from retail_spark.modelling.artifact import ModelFiles
+from retail_spark.modelling.contest import Candidate
 from retail_spark.modelling.gate import Gate
-from retail_spark.registry.model import Candidate, ModelFiles
 
 
 def to_candidate(model: Scorer, *, recipe: Recipe, gate: Gate, example: pd.DataFrame) -> Candidate:

@@ -28,8 +28,8 @@ from retail_spark.lake.commit import carry_out
 from retail_spark.lake.contract import Contract
 from retail_spark.lake.lake import Lake
 from retail_spark.lake.write import Write, replace_slice
+from retail_spark.modelling.contest import Champion
 from retail_spark.modelling.gate import ScoredBy, Verdict, decide
-from retail_spark.registry.model import Champion
 from retail_spark.tables.recommend import RECOMMENDATIONS
 from retail_spark.tables.silver import CUSTOMERS, PRODUCTS, SALES
 

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from retail_spark.config.section import LakeSettings, MlflowSettings, Settings
+from retail_spark.modelling.contest import Candidate
 from retail_spark.modelling.gate import Difference, Gate
-from retail_spark.registry.model import Candidate, RunRecord
+from retail_spark.registry.model import RunRecord
 from retail_spark.registry.registry import Registry
 
 

@@ -23,9 +23,10 @@ from retail_spark.domains.recommend.models.blend import (
     fold_in,
     rank_products,
 )
-from retail_spark.domains.recommend.served import NOBODY, Asked, ServedModel, requests_of
+from retail_spark.domains.recommend.served import Asked, ServedModel, requests_of
 from retail_spark.domains.recommend.settings import JobSettings
 from retail_spark.tables.silver import EVERYBODY_ELSE
+from retail_spark.tables.values import DEFAULT_CUSTOMER
 
 ORDERS = Blend(repurchase_powers={"orders": 1.0}, repurchase_scale=1.0, popularity_scale=0.1)
 
@@ -248,8 +249,8 @@ def test_candidates_are_ranked_all_of_them_and_in_the_order_of_the_whole_list(se
     ("asked", "expected"),
     [
         (pd.DataFrame({"customer_id": ["ann", "ann"]}), [Asked("ann")]),
-        (pd.DataFrame({"customer_id": ["ann", None]}), [Asked("ann"), Asked(NOBODY)]),
-        (pd.DataFrame({"customer_id": [12346, None]}), [Asked("12346"), Asked(NOBODY)]),
+        (pd.DataFrame({"customer_id": ["ann", None]}), [Asked("ann"), Asked(DEFAULT_CUSTOMER)]),
+        (pd.DataFrame({"customer_id": [12346, None]}), [Asked("12346"), Asked(DEFAULT_CUSTOMER)]),
         ({"customer_id": "12346"}, [Asked("12346")]),
         ({"customer_id": ["12346", "ann"]}, [Asked("12346"), Asked("ann")]),
         (pd.DataFrame([{"customer_id": ["12346", "ann"]}]), [Asked("12346"), Asked("ann")]),
@@ -268,7 +269,7 @@ def test_candidates_are_ranked_all_of_them_and_in_the_order_of_the_whole_list(se
         ),
         (
             pd.DataFrame({"customer_id": [None], "recent_product_ids": [["a"]], "candidate_product_ids": [["b"]]}),
-            [Asked(NOBODY, ("a",), ("b",))],
+            [Asked(DEFAULT_CUSTOMER, ("a",), ("b",))],
         ),
         (pd.DataFrame({"customer_id": ["ann"], "recent_product_ids": [float("nan")]}), [Asked("ann")]),
     ],
@@ -286,7 +287,7 @@ def test_one_customer_twice_with_different_events_is_told() -> None:
 
 
 def test_who_is_not_known_has_the_id_that_no_customer_may_have() -> None:
-    assert NOBODY == EVERYBODY_ELSE
+    assert DEFAULT_CUSTOMER == EVERYBODY_ELSE
 
 
 def test_a_fresh_order_counts_what_orders_count(served: ServedModel) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from retail_spark.modelling.contest import Champion
 from retail_spark.modelling.gate import Difference, Gate, ScoredBy, decide, judge, stand_in
-from retail_spark.registry.model import Champion
 
 CLEARLY_BETTER = Difference(mean=0.05, low=0.01, high=0.09)
 UNCERTAIN = Difference(mean=0.05, low=-0.01, high=0.11)

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from retail_spark.domains.recommend.models.topk import Board, Entries, Floats, Integers, Ints
+from retail_spark.tables.values import STRATEGIES
 
 Codes = npt.NDArray[np.int8]
 
-STRATEGIES = ("popular", "als", "content", "repurchase", "explore", "popular_store", "popular_region")
-"""What can make a row of a list; models pass their places in this tuple around."""
 POPULAR, ALS, CONTENT, REPURCHASE, EXPLORE, POPULAR_STORE, POPULAR_REGION = STRATEGIES
 _CODE = {name: np.int8(at) for at, name in enumerate(STRATEGIES)}
 _CELLS = 1 << 20

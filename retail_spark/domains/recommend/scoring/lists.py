@@ -18,7 +18,6 @@ from pyspark.sql import DataFrame
 
 from retail_spark.domains.recommend.models.blend import (
     PRODUCT_FEATURES,
-    STRATEGIES,
     Blend,
     Customers,
     Products,
@@ -27,6 +26,7 @@ from retail_spark.domains.recommend.models.blend import (
 )
 from retail_spark.domains.recommend.models.topk import Floats, Ints, merged
 from retail_spark.domains.recommend.scoring.blocks import one_row
+from retail_spark.tables.values import STRATEGIES
 
 _PARTIAL = (
     "block INT, customer_ids ARRAY<STRING>, product_ids ARRAY<STRING>, categories BINARY, places BINARY, "
