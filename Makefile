@@ -37,7 +37,7 @@ lint: setup ## ruff, mypy, deptry, import-linter, and conf/base.yml as printed f
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/deptry .
-	@$(BIN)/lint-imports --no-cache >.make/walls.txt || { cat .make/walls.txt; exit 1; }
+	@mkdir -p .make; $(BIN)/lint-imports --no-cache >.make/walls.txt || { cat .make/walls.txt; exit 1; }
 	@diff -u conf/base.yml <($(BIN)/retail-spark config --defaults) \
 		|| { echo "conf/base.yml is stale: $(BIN)/retail-spark config --defaults > conf/base.yml"; exit 1; }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -24,6 +24,9 @@ class Section(BaseModel):
     """A group of settings: frozen, and no unknown key is let in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    MOVED: ClassVar[Mapping[str, str]] = {}
+    """Keys of earlier versions -> where they stand now, both with dots and seen from this section."""
 
 
 def setting(default: Any, comment: str, *, unit: str = "", **rules: Any) -> Any:

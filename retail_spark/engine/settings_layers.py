@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from retail_spark.config.secrets import credentials_in, masked, masked_values
-from retail_spark.config.section import Settings
+from retail_spark.config.section import Section, Settings
 from retail_spark.engine.catalogue import settings_class
 from retail_spark.errors import UsageError
 
@@ -231,7 +231,7 @@ def _explained(error: ValidationError, origins: Mapping[Path_, str]) -> UsageErr
     )
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        return UsageError(f"{where}: there is no setting {key!r}{more}.", fix=_nearest(path))
+        return UsageError(f"{where}: there is no setting {key!r}{more}.", fix=_moved(path) or _nearest(path))
     unit = _unit(path)
     unit_words = f", in {unit}, a plain number without the unit" if unit else ""
     said = first["msg"].removeprefix("Value error, ")
@@ -243,6 +243,19 @@ def _unit(path: Path_) -> str:
     field = _field(path)
     extra = field.json_schema_extra if field is not None else None
     return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def _moved(path: Path_) -> str:
+    """Says where a key of an earlier version stands now; empty for a key that never was."""
+    for at in range(len(path)):
+        section = _model_at(path[:at]) if at else settings_class()
+        if section is None or not issubclass(section, Section):
+            continue
+        old = ".".join(path[at:])
+        now = [new for key, new in section.MOVED.items() if key == old or key.startswith(f"{old}.")]
+        if now:
+            return f"write {', '.join('.'.join((*path[:at], new)) for new in now)}, as it is called since 0.2.0"
+    return ""
 
 
 def _nearest(path: Path_) -> str:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from retail_spark.config.section import section
+from retail_spark.config.section import RunSettings, Section, section
 from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.engine.catalogue import settings_class
 from retail_spark.engine.settings_layers import resolve, shown
 from retail_spark.engine.settings_reference import defaults_as_yaml
 from retail_spark.errors import UsageError
@@ -71,6 +75,39 @@ def test_an_unknown_key_is_refused_with_its_path_and_the_nearest_name(tmp_path: 
     assert "mine.yml" in message
     assert "lake.rot" in message
     assert "did you mean lake.root?" in message
+
+
+@pytest.mark.parametrize("given", ["run.chance.seed=1", "run.old_seed=1"])
+def test_a_key_of_an_earlier_version_is_refused_with_where_it_stands_now(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setattr(RunSettings, "MOVED", {"old_seed": "seed", "chance.seed": "seed"})
+    message = refusal(sets=[given])
+    key = given.partition("=")[0]
+    if key == "run.old_seed":
+        assert f"there is no setting '{key}'" in message
+        assert "write run.seed" in message
+    else:  # its whole group is gone
+        assert "there is no setting 'run.chance'" in message
+        assert "run.seed" in message
+
+
+def test_every_key_that_moved_has_a_place_now() -> None:
+    for section, name in sections_of(settings_class()):
+        for old, new in section.MOVED.items():
+            found: Any = section
+            for key in new.split("."):
+                assert key in found.model_fields, f"{name}: {old} is said to be {new}"
+                found = found.model_fields[key].annotation
+            assert old.partition(".")[0] not in section.model_fields or "." in old, f"{name}.{old} is there still"
+
+
+def sections_of(model: type[BaseModel], name: str = "") -> Iterator[tuple[type[Section], str]]:
+    for key, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield kind, f"{name}{key}"
+            yield from sections_of(kind, f"{name}{key}.")
 
 
 def test_a_wrong_unit_is_refused_with_the_right_one() -> None:
