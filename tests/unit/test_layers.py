@@ -93,13 +93,13 @@ def test_a_key_of_an_earlier_version_is_refused_with_where_it_stands_now(
 
 
 def test_every_key_that_moved_has_a_place_now() -> None:
-    for section, name in sections_of(settings_class()):
-        for old, new in section.MOVED.items():
-            found: Any = section
+    for group, name in sections_of(settings_class()):
+        for old, new in group.MOVED.items():
+            found: Any = group
             for key in new.split("."):
                 assert key in found.model_fields, f"{name}: {old} is said to be {new}"
                 found = found.model_fields[key].annotation
-            assert old.partition(".")[0] not in section.model_fields or "." in old, f"{name}.{old} is there still"
+            assert old.partition(".")[0] not in group.model_fields or "." in old, f"{name}.{old} is there still"
 
 
 def sections_of(model: type[BaseModel], name: str = "") -> Iterator[tuple[type[Section], str]]:

@@ -256,7 +256,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _id(value: Any) -> str:
-    """An id as text. A whole number that a table with gaps made a float (12346.0) is the whole number; none: DEFAULT_CUSTOMER."""
+    """An id as text: 12346.0, as a column with gaps holds it, is 12346; a missing id is DEFAULT_CUSTOMER."""
     if value is None or value is pd.NA or (isinstance(value, float | np.floating) and np.isnan(value)):
         return DEFAULT_CUSTOMER
     if isinstance(value, float | np.floating) and float(value).is_integer():
