@@ -85,17 +85,20 @@ def entry(name: str) -> Entry:
     return all_jobs()[name]
 
 
+def _job_of(name: str) -> Job:
+    return all_jobs()[name].job()
+
+
 def in_order(names: Iterable[str]) -> list[str]:
     """The names so that each job follows those whose tables it reads; otherwise in the order of the catalogue.
 
     Raises ValueError where jobs read each other's tables in a circle.
     """
-    waiting = [name for name in all_jobs() if name in set(names)]
-    written = {name: {contract.name for contract in all_jobs()[name].job().writes} for name in waiting}
-    read = {
-        name: {c.name for c in (*all_jobs()[name].job().reads, *all_jobs()[name].job().optional)} - written[name]
-        for name in waiting
-    }
+    asked = set(names)
+    waiting = [name for name in all_jobs() if name in asked]
+    jobs = {name: _job_of(name) for name in waiting}
+    written = {name: {contract.name for contract in job.writes} for name, job in jobs.items()}
+    read = {name: {c.name for c in (*job.reads, *job.optional)} - written[name] for name, job in jobs.items()}
     ordered: list[str] = []
     while waiting:
         ready = [name for name in waiting if not any(read[name] & written[other] for other in waiting if other != name)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retail_spark.modelling.gate import Gate
+from retail_spark.modelling.served import Served
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
 class Candidate:
     """A trained model on its way into the registry.
 
-    `code` is a Python file, on disk or in the zip that a cluster was sent, which ends in
-    `mlflow.models.set_model(...)` (models from code: no pickle); `artifacts` are files (numpy, JSON) that its
-    `load_context` reads by name. Its `predict` hints `pd.DataFrame` for input and output, or MLflow warns at every
-    load. The signature is inferred from `example` and `example_output`; `recipe` (JSON values) is all that is needed
-    to train the same model again on other data.
+    The registered version loads `served` from `artifacts`, files (numpy, JSON) by name: nothing is pickled. The
+    signature is inferred from `example` and `example_output`; `recipe` (JSON values) is all that is needed to train
+    the same model again on other data.
     """
 
-    code: Traversable
+    served: type[Served]
     artifacts: Mapping[str, Path]
     example: pd.DataFrame
     example_output: pd.DataFrame
@@ -33,7 +31,7 @@ class Candidate:
     recipe: Mapping[str, Any]
     params: Mapping[str, str | int | float | bool]
     packages: tuple[str, ...] = ()
-    """Distributions that `code` imports beside numpy, pandas, mlflow and this package; pinned in the model."""
+    """Distributions that `served` imports beside numpy, pandas, mlflow and this package; pinned in the model."""
     spark_model: Any = None
     """The Spark ML model behind it, if any, kept whole beside the served one: `mlflow.spark.load_model(
     "runs:/<MLflow's id of the run>/spark_model")`."""

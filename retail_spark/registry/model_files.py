@@ -7,7 +7,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version as installed
-from importlib.resources import as_file
+from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,12 +15,14 @@ from typing import Any
 from retail_spark.config.secrets import masked
 from retail_spark.config.section import Section
 from retail_spark.modelling.contest import Candidate
+from retail_spark.modelling.served import SERVED, address_of
 from retail_spark.registry.connection import Connection
 from retail_spark.registry.model import RunRecord
 
 RECIPE = "retail_spark.recipe"
 SPARK_MODEL = "spark_model"
 _LONGEST_PARAM = 6000  # MLflow's own limit
+_PYFUNC = files("retail_spark.modelling") / "pyfunc.py"
 _ALWAYS = ("retail-spark", "mlflow", "numpy", "pandas")
 
 
@@ -87,13 +89,18 @@ def save_model(client: Any, run: RunRecord, candidate: Candidate, logged: str) -
         model_id=held.model_id,
         metadata={RECIPE: json.dumps(dict(candidate.recipe), sort_keys=True)},
     )
-    with TemporaryDirectory() as folder, as_file(candidate.code) as code, warnings.catch_warnings():
+    with (
+        TemporaryDirectory() as folder,
+        as_file(files("retail_spark.modelling") / "pyfunc.py") as code,
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method.*")
         warnings.filterwarnings("ignore", message=".*[Ii]nteger column.*")
         mlflow.pyfunc.save_model(
             path=f"{folder}/model",
             mlflow_model=description,
             python_model=str(code),
+            model_config={SERVED: address_of(candidate.served)},
             artifacts={name: str(path) for name, path in candidate.artifacts.items()},
             signature=infer_signature(candidate.example, candidate.example_output),
             input_example=candidate.example,

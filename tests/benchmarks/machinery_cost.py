@@ -39,6 +39,7 @@ def learning_toy():
 
     from retail_spark.modelling.contest import Candidate
     from retail_spark.modelling.gate import Difference, Gate
+    from tests.benchmarks.toy_model import Times
     from tests.toy import toy_job
 
     plain = toy_job("replace_slice")
@@ -49,7 +50,7 @@ def learning_toy():
     def function(run, settings):
         outcome = plain.function(run, settings)
         model = Candidate(
-            code=Path_(__file__).with_name("toy_model.py"),
+            served=Times,
             artifacts={"factor": folder / "factor.json"},
             example=example,
             example_output=example * 2.0,

@@ -79,6 +79,6 @@ def test_a_package_without_modules_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_job_has_a_version_of_its_own() -> None:
-    versions = {code_version(f"retail_spark.{name}") for name in ("forecast", "recommend")}
+    versions = {code_version(f"retail_spark.domains.{name}") for name in ("forecast", "recommend")}
     assert len(versions) == 2
     assert all(version.startswith(f"{__version__}+") for version in versions)

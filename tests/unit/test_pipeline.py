@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from retail_spark.cli.main import pipeline
+from retail_spark.cli import pipeline
 from retail_spark.cli.pipeline import Step, dates_between, order_of_jobs, run_pipeline, summary, worst_exit_code
 from retail_spark.config.section import Settings
 from retail_spark.engine.job import Job, Result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 import pandas as pd
@@ -57,7 +56,7 @@ def to_candidate(model: DemandModel, *, recipe: dict[str, Any], gate: Gate) -> C
         }
     )
     return Candidate(
-        code=files("retail_spark.domains.elasticity") / "serve.py",
+        served=DemandModel,
         artifacts=ModelFiles(model.save),
         example=example,
         example_output=model.answer(example),

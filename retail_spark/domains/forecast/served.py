@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,14 @@ class Policy:
     pools: Pools
     events: tuple[int, ...]
     store_events: Mapping[str, tuple[int, ...]]
+
+    def answer(self, history: pd.DataFrame) -> pd.DataFrame:
+        """What the registered model answers: one row per series and period ahead, dates as text, steps as numbers.
+
+        The columns of `history` are store_id, product_id, date (ISO) and quantity.
+        """
+        found = self.forecast(history)
+        return found.assign(date=[str(day) for day in found["date"]], step=found["step"].astype("int64"))
 
     def save(self, folder: Path) -> dict[str, Path]:
         """Writes policy.json, and booster.json where there is one."""
@@ -110,18 +117,12 @@ def _packed(history: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, int, i
 def to_candidate(policy: Policy, *, gate: Gate, example: pd.DataFrame) -> Candidate:
     """The candidate: `example` is the history of a few series."""
     return Candidate(
-        code=files("retail_spark.domains.forecast") / "serve.py",
+        served=Policy,
         artifacts=ModelFiles(policy.save),
         example=example,
-        example_output=served(policy, example),
+        example_output=policy.answer(example),
         gate=gate,
         recipe=policy.recipe.to_json(),
         params={"candidates": len(policy.recipe.candidates), "has_booster": policy.booster is not None},
         packages=("xgboost-cpu",),
     )
-
-
-def served(policy: Policy, history: pd.DataFrame) -> pd.DataFrame:
-    """What `predict` answers: dates as text, steps as numbers."""
-    found = policy.forecast(history)
-    return found.assign(date=[str(day) for day in found["date"]], step=found["step"].astype("int64"))

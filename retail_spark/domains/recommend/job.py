@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import reduce
-from importlib.resources import files
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -26,6 +25,7 @@ from retail_spark.domains.recommend.models.blend import Recipe
 from retail_spark.domains.recommend.purchases import only_purchases, to_lines, to_numbers
 from retail_spark.domains.recommend.scoring.lists import Wanted
 from retail_spark.domains.recommend.select import choose
+from retail_spark.domains.recommend.served import ServedModel
 from retail_spark.domains.recommend.settings import JobSettings
 from retail_spark.domains.recommend.similar_items import to_similar
 from retail_spark.domains.recommend.to_served import to_served
@@ -334,7 +334,7 @@ def _candidate(data: Data, learned: Learned, held_out: HeldOut) -> Candidate:
     served = to_served(learned, learned.factors, settings=data.settings, allowed=data.allowed, order_weight=weight)
     example = served.example()
     return Candidate(
-        code=files("retail_spark.domains.recommend") / "serve.py",
+        served=ServedModel,
         artifacts=ModelFiles(served.save),
         example=example,
         example_output=served.answer(example),

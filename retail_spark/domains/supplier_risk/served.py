@@ -52,6 +52,14 @@ class Scorer:
             rows["contributions"] = pd.Series(self._grouped(parts), index=rows.index, dtype=object)
         return rows
 
+    def answer(self, features: pd.DataFrame) -> pd.DataFrame:
+        """What the registered model answers: one row per row given, with SCORES and the contributions as JSON.
+
+        The columns are the features by name; a missing number is NaN, a missing text None.
+        """
+        rows = self.score(features.reset_index(drop=True))
+        return rows.assign(contributions=[json.dumps(parts) for parts in rows["contributions"]])
+
     def _grouped(self, parts: npt.NDArray[np.float64]) -> list[dict[str, float]]:
         names = list(dict.fromkeys([*(feature.group for feature in self.encoder.features), BASE]))
         place = {name: n for n, name in enumerate(names)}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
-
 import pandas as pd
 
 from retail_spark.domains.supplier_risk.recipe import Recipe
@@ -19,13 +16,11 @@ def to_candidate(model: Scorer, *, recipe: Recipe, gate: Gate, example: pd.DataF
     shown = pd.DataFrame(
         {f.name: example[f.name].astype("object" if f.is_text else "float64") for f in model.encoder.features}
     )
-    answer = model.score(shown)
-    told = answer.assign(contributions=[json.dumps(parts) for parts in answer["contributions"]])
     return Candidate(
-        code=files("retail_spark.domains.supplier_risk") / "serve.py",
+        served=Scorer,
         artifacts=ModelFiles(model.save),
         example=shown,
-        example_output=told,
+        example_output=model.answer(shown),
         gate=gate,
         recipe=recipe.to_json(),
         params={"features": len(model.encoder.features), "calibration_slope": model.calibration.slope},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,6 +12,7 @@ from retail_spark.modelling.contest import Candidate
 from retail_spark.modelling.gate import Difference, Gate
 from retail_spark.registry.model import RunRecord
 from retail_spark.registry.registry import Registry
+from tests.integration.registry.line_model import Line
 
 
 def settings_for(root, **mlflow):
@@ -39,7 +39,7 @@ def candidate(tmp_path):
         line = tmp_path / f"line_{slope}.json"
         line.write_text(json.dumps({"slope": slope}), encoding="utf-8")
         return Candidate(
-            code=Path(__file__).with_name("line_model.py"),
+            served=Line,
             artifacts={"line": line},
             example=pd.DataFrame({"x": [1.0]}),
             example_output=pd.DataFrame({"y": [slope]}),

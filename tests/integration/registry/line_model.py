@@ -1,20 +1,22 @@
-"""A model from code, as a job would hand it to the registry."""
+"""A served model, as a job would hand it to the registry."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
 import pandas as pd
 
 
-class Line(mlflow.pyfunc.PythonModel):
-    def load_context(self, context):
-        self.line = json.loads(Path(context.artifacts["line"]).read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Line:
+    slope: float
 
-    def predict(self, context, model_input: pd.DataFrame, params=None) -> pd.DataFrame:
-        return pd.DataFrame({"y": self.line["slope"] * model_input["x"]})
+    @classmethod
+    def load(cls, files: Mapping[str, str | Path]) -> Line:
+        return cls(**json.loads(Path(files["line"]).read_text(encoding="utf-8")))
 
-
-mlflow.models.set_model(Line())
+    def answer(self, asked: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({"y": self.slope * asked["x"]})

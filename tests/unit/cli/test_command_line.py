@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from retail_spark.cli import main as cli
 from retail_spark.cli.escaped import visible
-from retail_spark.cli.main import main as cli
 from retail_spark.errors import InputError
 
 

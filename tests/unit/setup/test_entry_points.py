@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from retail_spark.layers import resolve
-from retail_spark.session import DELTA
-from retail_spark.settings import SparkSettings
 
+from retail_spark.config.section import SparkSettings
 from retail_spark.engine.catalogue import all_jobs
+from retail_spark.engine.settings_layers import resolve
+from retail_spark.spark.session import DELTA
 
 REPO = Path(__file__).parents[3]
 SCRIPTS = [*sorted(REPO.glob("deploy/**/*.sh")), REPO / ".ci" / "run"]
