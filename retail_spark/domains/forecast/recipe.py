@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from retail_spark.domains.forecast.series.periods import Clock
+from retail_spark.modelling import recipe as modelling
 
 GLOBAL = "global"
 MEDIAN = "median"
@@ -22,7 +21,7 @@ ENSEMBLES = (MEDIAN, WEIGHTED)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(modelling.Recipe):
     """What a champion is known by."""
 
     frequency: str
@@ -97,21 +96,3 @@ class Recipe:
     def candidates(self) -> tuple[str, ...]:
         """Every candidate by name, in the order of the arrays: local models, the global one, ensembles."""
         return (*self.models, *((GLOBAL,) if self.global_model else ()), *self.ensembles)
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """The names of the settings that make up a recipe."""
-        return tuple(f.name for f in fields(cls))
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values; `from_json` reads them back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe of a registered model. Raises ValueError for one that this version does not understand."""
-        needed = {f.name for f in fields(cls) if f.default is MISSING}
-        if not needed <= set(values) <= set(cls.names()):
-            raise ValueError(f"recipe keys differ: {sorted(set(values) ^ set(cls.names()))}")
-        given: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
-        return cls(**given)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from retail_spark.domains.recommend.models.topk import Board, Entries, Floats, Integers, Ints
+from retail_spark.modelling import recipe as modelling
 from retail_spark.tables.values import STRATEGIES
 
 Codes = npt.NDArray[np.int8]
@@ -48,7 +48,7 @@ class Blend:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(modelling.Recipe):
     """All that is needed to learn and score again on other data: what a champion is known by."""
 
     rank: int
@@ -73,22 +73,6 @@ class Recipe:
     def with_blends(self, blends: Mapping[str, Blend]) -> Recipe:
         """The recipe with other blends for some lists: the factors are the same."""
         return replace(self, all=blends.get("all", self.all), discover=blends.get("discover", self.discover))
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values; `from_json` reads them back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe of a registered model; what an older version did not know has its default.
-
-        Raises ValueError for one that this version does not understand.
-        """
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ValueError(f"the recipe has keys of another version: {', '.join(unknown)}")
-        blends = {name: Blend(**values[name]) for name in ("all", "discover")}
-        return cls(**{**values, **blends})
 
 
 @dataclass(frozen=True)
