@@ -44,7 +44,7 @@ from retail_spark.domains.forecast.warm_start import (
 )
 from retail_spark.engine.job import Run
 from retail_spark.errors import InputError
-from retail_spark.modelling.xgboost_check import check_can_train
+from retail_spark.modelling.boosters import check_can_train
 from retail_spark.tables.forecast import (
     FORECAST_ACCURACY,
     FORECAST_BOOSTERS,

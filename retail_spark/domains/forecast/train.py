@@ -27,6 +27,7 @@ from retail_spark.domains.forecast.settling import (
     tried_rows,
 )
 from retail_spark.frames.sums import exact_sum
+from retail_spark.modelling.boosters import train_booster
 
 _FEWEST_LESSONS = 50
 _FEWEST_ERRORS = 50
@@ -104,29 +105,24 @@ def to_lessons(packed: DataFrame, *, frame: Frame) -> DataFrame:
 
 
 def train(rows: DataFrame, *, cut: int, frame: Frame, seed: int) -> Booster | None:
-    """A booster of the lessons whose target was known at the cut; None where there are too few. Classic Spark only.
-
-    Rows lie on the workers by the hash of their keys, and in their order there: no core count changes a tree.
-    """
-    from xgboost.spark import SparkXGBRegressor
-
+    """A booster of the lessons whose target was known at the cut; None where there are too few. Classic Spark only."""
     recipe = frame.recipe
     known = rows.where(F.col("target") < cut)
     if known.limit(_FEWEST_LESSONS).count() < _FEWEST_LESSONS:
         return None
-    names = [f"x{n}" for n in range(len(names_of(recipe.frequency)))]
-    columns = [F.col("x")[n].alias(name) for n, name in enumerate(names)]
-    order = (*KEYS, "target", "lead")
-    flat = known.select(*order, F.col("ratio").alias("label"), "weight", *columns)
-    placed = flat.repartition(recipe.num_workers, *KEYS).sortWithinPartitions(*order)
-    given = {name: value for name, value in parameters(recipe, seed=seed).items() if name != "seed"}
-    fitted = SparkXGBRegressor(
-        features_col=names, label_col="label", weight_col="weight", num_workers=recipe.num_workers,
-        n_estimators=recipe.trees, random_state=seed, verbosity=0, verbose=False, **given,
-    ).fit(placed)  # fmt: skip
-    booster = fitted.get_booster()
-    booster.feature_names = None  # the matrix is known by position
-    return Booster(bytes(booster.save_raw("json")), frame.codes)
+    stored = train_booster(
+        known.withColumnRenamed("ratio", "label"),
+        kind="regressor",
+        width=len(names_of(recipe.frequency)),
+        placed_by=KEYS,
+        ordered_by=(*KEYS, "target", "lead"),
+        workers=recipe.num_workers,
+        trees=recipe.trees,
+        seed=seed,
+        weighted=True,
+        **{name: value for name, value in parameters(recipe, seed=seed).items() if name != "seed"},
+    )
+    return Booster(stored, frame.codes)
 
 
 def missed_by(rows: DataFrame, *, booster: Booster, cuts: tuple[int, int], frame: Frame) -> tuple[float, float]:

@@ -40,8 +40,8 @@ from retail_spark.engine.job import Job, Outcome, Run, job
 from retail_spark.errors import InputError
 from retail_spark.frames.sums import exact_mean, exact_sum
 from retail_spark.lake.write import Write, replace_slice
+from retail_spark.modelling.boosters import check_can_train
 from retail_spark.modelling.gate import Gate, Verdict
-from retail_spark.modelling.xgboost_check import check_can_train
 from retail_spark.tables.silver import DELIVERIES, SUPPLIERS
 from retail_spark.tables.supplier_risk import BASE, DELIVERY_RISK, SUPPLIER_LEVELS, SUPPLIER_RISK
 

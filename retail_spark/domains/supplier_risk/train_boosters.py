@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import pandas as pd
 from pyspark.sql import DataFrame
@@ -13,50 +13,42 @@ from pyspark.sql import types as T
 from retail_spark.domains.supplier_risk.features import IDS, Encoder
 from retail_spark.domains.supplier_risk.recipe import Recipe
 from retail_spark.domains.supplier_risk.served import SCORES, Scorer
-
-if TYPE_CHECKING:
-    import xgboost
+from retail_spark.modelling.boosters import train_booster
 
 _QUANTILES = (0.5, 0.9)
-_BY_THE_LINE = ("delivery_id", "shipment")
 
 
 def train_late(known: DataFrame, *, encoder: Encoder, recipe: Recipe, seed: int) -> bytes:
     """The booster of P(late), as xgboost's JSON, from lines whose outcome is known."""
-    from xgboost.spark import SparkXGBClassifier
-
-    return _train(SparkXGBClassifier, known, label="is_late", encoder=encoder, recipe=recipe, seed=seed, given={})
+    return _train(known, kind="classifier", label="is_late", encoder=encoder, recipe=recipe, seed=seed)
 
 
 def train_delays(known: DataFrame, *, encoder: Encoder, recipe: Recipe, seed: int) -> bytes:
     """The booster of the quantiles of delay_days. xgboost.spark cannot score more than one; the Scorer can."""
-    from xgboost.spark import SparkXGBRegressor
-
-    given = {"objective": "reg:quantileerror", "quantile_alpha": list(_QUANTILES)}
-    return _train(SparkXGBRegressor, known, label="delay_days", encoder=encoder, recipe=recipe, seed=seed, given=given)
+    quantiles = {"objective": "reg:quantileerror", "quantile_alpha": list(_QUANTILES)}
+    return _train(known, kind="regressor", label="delay_days", encoder=encoder, recipe=recipe, seed=seed, **quantiles)
 
 
 def _train(
-    estimator: Any,
     known: DataFrame,
     *,
+    kind: Literal["classifier", "regressor"],
     label: str,
     encoder: Encoder,
     recipe: Recipe,
     seed: int,
-    given: Mapping[str, Any],
+    **parameters: Any,
 ) -> bytes:
-    """Rows lie on the workers by the hash of their id, and in its order there: no core count changes a tree."""
     matrix = with_matrix(known, encoder=encoder)
-    names = [f"x{n}" for n in range(len(encoder.features))]
-    columns = [F.col("x")[n].alias(name) for n, name in enumerate(names)]
-    rows = matrix.select(*_BY_THE_LINE, F.col(label).cast("double").alias("label"), *columns)
-    placed = rows.repartition(recipe.num_workers, "delivery_id").sortWithinPartitions("delivery_id")
-    fitted = estimator(
-        features_col=names,
-        label_col="label",
-        num_workers=recipe.num_workers,
-        n_estimators=recipe.trees,
+    return train_booster(
+        matrix.select("delivery_id", F.col(label).cast("double").alias("label"), "x"),
+        kind=kind,
+        width=len(encoder.features),
+        placed_by=("delivery_id",),
+        ordered_by=("delivery_id",),
+        workers=recipe.num_workers,
+        trees=recipe.trees,
+        seed=seed,
         max_depth=recipe.max_depth,
         learning_rate=recipe.learning_rate,
         subsample=recipe.subsample,
@@ -65,14 +57,8 @@ def _train(
         min_child_weight=recipe.min_child_weight,
         reg_lambda=recipe.reg_lambda,
         tree_method="hist",
-        random_state=seed,
-        verbosity=0,
-        verbose=False,
-        **given,
-    ).fit(placed)
-    booster: xgboost.Booster = fitted.get_booster()
-    booster.feature_names = None  # the matrix is known by position
-    return bytes(booster.save_raw("json"))
+        **parameters,
+    )
 
 
 def with_matrix(lines: DataFrame, *, encoder: Encoder) -> DataFrame:

@@ -96,7 +96,7 @@ def assert_the_registered_model_scores_alike(lake: Lake) -> None:
     with Connection.of(settings_of(lake)).talking():
         model = mlflow.pyfunc.load_model("models:/retail_spark_supplier_risk@champion")
     example = model.metadata.get_input_schema().input_names()
-    inner = model.unwrap_python_model().model
+    inner = model.unwrap_python_model().served
     assert isinstance(inner, Scorer)
     assert tuple(example) == inner.encoder.names
     shown = model.input_example
