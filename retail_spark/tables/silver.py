@@ -18,6 +18,7 @@ from retail_spark.lake.contract import (
     Column,
     Contract,
 )
+from retail_spark.tables.marketing import MARKETING_SPEND
 
 
 def _optional(name: str, kind: object, comment: str, check: str | None = None, *, subject: bool = False) -> Column:
@@ -264,6 +265,7 @@ SILVER: tuple[Contract, ...] = (
     EXPOSURES,
     SUPPLIERS,
     DELIVERIES,
+    MARKETING_SPEND,
 )
 
 

@@ -8,3 +8,12 @@ LISTS = ("all", "discover")
 
 STRATEGIES = ("popular", "als", "content", "repurchase", "explore", "popular_store", "popular_region")
 """What made a row of gold.recommendations."""
+
+EVERYTHING = "*"
+"""What a dimension holds in rows that are not broken down by it."""
+
+UNKNOWN = "unknown"
+"""What a dimension holds where the source says nothing of it."""
+
+KPI_LEVELS = ("all", "channel", "store", "category", "channel_category", "store_category")
+"""What rows of gold.kpis_daily and gold.kpis_weekly are broken down by. A store has one channel."""

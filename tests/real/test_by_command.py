@@ -19,13 +19,13 @@ from tests.real.shops import REPO, Shop
 pytestmark = pytest.mark.slow
 
 RUNS = {
-    "online_retail": {"recommend", "forecast", "elasticity"},
-    "complete_journey_sample": {"recommend", "forecast", "elasticity"},
-    "dataco_orders": {"recommend", "forecast", "elasticity", "supplier_risk"},
-    "dominicks_orange_juice": {"forecast", "elasticity"},
-    "walmart_weekly_sales": {"forecast"},
-    "bakery_newsvendor": {"forecast"},
-    "cdnow": set[str](),
+    "online_retail": {"kpis", "recommend", "forecast", "elasticity"},
+    "complete_journey_sample": {"kpis", "recommend", "forecast", "elasticity"},
+    "dataco_orders": {"kpis", "recommend", "forecast", "elasticity", "supplier_risk"},
+    "dominicks_orange_juice": {"kpis", "forecast", "elasticity"},
+    "walmart_weekly_sales": {"kpis", "forecast"},
+    "bakery_newsvendor": {"kpis", "forecast"},
+    "cdnow": {"kpis"},
     "scms_deliveries": {"supplier_risk"},
     "apache_access_log": {"sessionize"},
     "diginetica_views": {"sessionize"},

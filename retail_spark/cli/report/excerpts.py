@@ -27,6 +27,15 @@ EXCERPTS: dict[str, tuple[Excerpt, ...]] = {
             "FROM {silver.sales} GROUP BY store_id ORDER BY takings DESC, store_id LIMIT 10",
         ),
     ),
+    "kpis": (
+        Excerpt(
+            "The last ten weeks",
+            ("gold.kpis_weekly",),
+            "SELECT week, currency, revenue, orders, customers, new_customers, average_order_value, gross_margin, "
+            "return_rate FROM {gold.kpis_weekly} WHERE as_of = {newest} AND level = 'all' "
+            "ORDER BY week DESC, currency LIMIT 10",
+        ),
+    ),
     "recommend": (
         Excerpt(
             "What a new customer is offered first",
