@@ -71,17 +71,12 @@ def train_booster(
     columns = [F.col("x")[n].alias(name) for n, name in enumerate(names)]
     kept = list(dict.fromkeys([*placed_by, *ordered_by, "label", *(["weight"] if weighted else [])]))
     placed = rows.select(*kept, *columns).repartition(workers, *placed_by).sortWithinPartitions(*ordered_by)
+    if weighted:
+        parameters["weight_col"] = "weight"
     fitted = estimator(
-        features_col=names,
-        label_col="label",
-        num_workers=workers,
-        n_estimators=trees,
-        random_state=seed,
-        verbosity=0,
-        verbose=False,
-        **({"weight_col": "weight"} if weighted else {}),
-        **parameters,
-    ).fit(placed)
+        features_col=names, label_col="label", num_workers=workers, n_estimators=trees, random_state=seed,
+        verbosity=0, verbose=False, **parameters,
+    ).fit(placed)  # fmt: skip
     booster = fitted.get_booster()
     booster.feature_names = None
     return bytes(booster.save_raw("json"))
