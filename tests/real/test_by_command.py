@@ -19,13 +19,14 @@ from tests.real.shops import REPO, Shop
 pytestmark = pytest.mark.slow
 
 RUNS = {
-    "online_retail": {"kpis", "recommend", "forecast", "elasticity"},
-    "complete_journey_sample": {"kpis", "recommend", "forecast", "elasticity"},
-    "dataco_orders": {"kpis", "recommend", "forecast", "elasticity", "supplier_risk"},
+    "online_retail": {"kpis", "customers", "recommend", "forecast", "elasticity"},
+    "complete_journey_sample": {"kpis", "customers", "recommend", "forecast", "elasticity"},
+    "dataco_orders": {"kpis", "customers", "recommend", "forecast", "elasticity", "supplier_risk"},
     "dominicks_orange_juice": {"kpis", "forecast", "elasticity"},
     "walmart_weekly_sales": {"kpis", "forecast"},
     "bakery_newsvendor": {"kpis", "forecast"},
-    "cdnow": {"kpis"},
+    "cdnow": {"kpis", "customers"},
+    "cdnow_sample": {"customers"},
     "scms_deliveries": {"supplier_risk"},
     "apache_access_log": {"sessionize"},
     "diginetica_views": {"sessionize"},
