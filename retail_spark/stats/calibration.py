@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Doubles = npt.NDArray[np.float64]
+from retail_spark.stats.arrays import Array
+
 _SMALLEST = 1e-4
 _SLOPE_PRIOR = 5.0
 _LEAST_SLOPE = 0.2
@@ -29,7 +29,7 @@ class Calibration:
     margins: tuple[float, ...] = ()
     shares: tuple[float, ...] = ()
 
-    def __call__(self, margins: Doubles) -> Doubles:
+    def __call__(self, margins: Array) -> Array:
         """Probabilities, never quite 0 or 1."""
         if self.kind == "isotonic":
             found = np.interp(margins, self.margins, self.shares)
@@ -53,13 +53,13 @@ class Calibration:
 IDENTITY = Calibration("none")
 
 
-def sigmoid(margins: Doubles) -> Doubles:
+def sigmoid(margins: Array) -> Array:
     """1 / (1 + exp(-margin)), without overflow."""
     small = np.exp(-np.abs(margins))
     return np.where(margins >= 0, 1 / (1 + small), small / (1 + small))
 
 
-def calibrate(margins: Doubles, labels: Doubles, weights: Doubles, *, kind: str, prior: float = 0.0) -> Calibration:
+def calibrate(margins: Array, labels: Array, weights: Array, *, kind: str, prior: float = 0.0) -> Calibration:
     """The curve that fits these margins and labels (0 or 1); the identity where the labels are all alike.
 
     `prior` draws Platt's curve to the identity as if so many of the lines, as a share of them, had told it. It grows
@@ -78,7 +78,7 @@ def calibrate(margins: Doubles, labels: Doubles, weights: Doubles, *, kind: str,
     return _platt(margins, np.where(labels > 0.5, high, low), weights, prior=prior * total)
 
 
-def _platt(margins: Doubles, targets: Doubles, weights: Doubles, *, prior: float) -> Calibration:
+def _platt(margins: Array, targets: Array, weights: Array, *, prior: float) -> Calibration:
     """Slope and intercept, both drawn to the identity (1 and 0); the slope the more: what moves from year to year is
     how many are late, not how well the margins tell them apart."""
     design = np.column_stack([margins, np.ones_like(margins)])
@@ -87,7 +87,7 @@ def _platt(margins: Doubles, targets: Doubles, weights: Doubles, *, prior: float
     return Calibration("platt", slope=max(float(slope), _LEAST_SLOPE), intercept=float(intercept))
 
 
-def fit_logistic(design: Doubles, targets: Doubles, weights: Doubles, *, ridge: Doubles, start: Doubles) -> Doubles:
+def fit_logistic(design: Array, targets: Array, weights: Array, *, ridge: Array, start: Array) -> Array:
     """Coefficients of a logistic curve by Newton's method, each drawn to its start by its ridge."""
     beta = start
     for _ in range(100):
@@ -101,7 +101,7 @@ def fit_logistic(design: Doubles, targets: Doubles, weights: Doubles, *, ridge: 
     return beta
 
 
-def _isotonic(margins: Doubles, labels: Doubles, weights: Doubles) -> Calibration:
+def _isotonic(margins: Array, labels: Array, weights: Array) -> Calibration:
     order = np.argsort(margins, kind="stable")
     blocks: list[list[float]] = []  # share, weight, sum of margins
     for margin, label, weight in zip(margins[order], labels[order], weights[order], strict=True):

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Doubles = npt.NDArray[np.float64]
+from retail_spark.stats.arrays import Array
+
 Days = npt.NDArray[np.int64]
 _LEAST, _MOST = 0.005, 0.995
 _WEIGHT_AFTER = 2.0
@@ -44,11 +45,11 @@ class History:
     """Shipments of a member, one entry per day and lane, by rising day: how many, and how many of them are yes."""
 
     day: Days
-    shipments: Doubles
-    yes: Doubles
-    base: Doubles
+    shipments: Array
+    yes: Array
+    base: Array
     """The rate of all members before that day."""
-    peers: Doubles
+    peers: Array
     """The odds of other members at that time over those expected of them; 1 where nothing is told."""
 
 
@@ -95,7 +96,7 @@ def detect(history: History, *, rule: Rule, shares: tuple[float, float]) -> list
 
 def _gains(
     history: History, first: Days, *, begin: int, rule: Rule, weight: float
-) -> tuple[int, dict[bool, list[Doubles]]]:
+) -> tuple[int, dict[bool, list[Array]]]:
     """The day from which on enough is known, and the log likelihood ratios of each day from `begin` on.
 
     What is usual is learned from `begin` on. `first` is the first row of each day.
@@ -119,26 +120,26 @@ def _ratios(rule: Rule, *, is_up: bool) -> tuple[float, float]:
     return r, r * r
 
 
-def _beside(p: Doubles, peers: Doubles, *, is_up: bool) -> Doubles:
+def _beside(p: Array, peers: Array, *, is_up: bool) -> Array:
     """What is expected: p, or what peers suffer (enjoy) at the same time, where that explains a rise (fall)."""
     odds = p / (1 - p) * peers
     shared = odds / (1 + odds)
     return np.clip(np.maximum(p, shared) if is_up else np.minimum(p, shared), _LEAST, _MOST)
 
 
-def _gain(yes: Doubles, shipments: Doubles, p: Doubles, r: float) -> Doubles:
+def _gain(yes: Array, shipments: Array, p: Array, r: float) -> Array:
     """Log likelihood ratio of "the odds are r times as large"."""
     return np.asarray(yes * np.log(r) - shipments * np.log(1 - p + p * r))
 
 
-def log_sums(gains: Doubles) -> Doubles:
+def log_sums(gains: Array) -> Array:
     """log R day by day, R = (1 + R before) x exp(gain), from R = 0."""
     total = np.cumsum(gains)
     before = np.r_[0.0, total[:-1]]
     return np.asarray(total + np.logaddexp.accumulate(-before))
 
 
-def first_crossing(gains: list[Doubles], *, threshold: float) -> list[tuple[int, int]]:
+def first_crossing(gains: list[Array], *, threshold: float) -> list[tuple[int, int]]:
     """Place of the change (after which the likeliest sum rose most) and of the day that passed; none: empty."""
     if not len(gains[0]):
         return []

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import norm
 
-Array = npt.NDArray[np.float64]
+from retail_spark.stats.arrays import Array
 
 
 @dataclass(frozen=True)

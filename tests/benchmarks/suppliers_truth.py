@@ -20,9 +20,10 @@ from pyspark.sql import functions as F
 
 from retail_spark.config.section import LakeSettings, Settings
 from retail_spark.domains.supplier_risk.changes import to_alarms, to_outcomes
-from retail_spark.domains.supplier_risk.deliveries import SHRUNK, to_lines
+from retail_spark.domains.supplier_risk.deliveries import to_lines
 from retail_spark.domains.supplier_risk.evaluate import measure, to_bins
 from retail_spark.domains.supplier_risk.features import to_features
+from retail_spark.domains.supplier_risk.history import SHRUNK
 from retail_spark.domains.supplier_risk.rates import with_lane
 from retail_spark.domains.supplier_risk.settings import JobSettings
 from retail_spark.domains.supplier_risk.train import (

@@ -9,11 +9,11 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.domains.customers.models.cells import Array
 from retail_spark.domains.customers.served import WEEK, ValueModel
 from retail_spark.domains.customers.train import CELL
 from retail_spark.frames.sums import exact_sum
 from retail_spark.modelling.gate import Difference, Gate
+from retail_spark.stats.arrays import Array
 
 BASELINES = ("naive", "average")
 _NORMAL = 1.959963984540054

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from retail_spark.domains.customers.models.beta_geometric import BetaGeometric
-from retail_spark.domains.customers.models.cells import Array
 from retail_spark.domains.customers.models.gamma_gamma import GammaGamma
 from retail_spark.modelling import recipe as modelling
+from retail_spark.stats.arrays import Array
 
 WEEK = 7.0
 ASKED = ("x", "t_x_days", "age_days", "mean_repeat_spend")

@@ -15,15 +15,7 @@ from pyspark.sql import functions as F
 from retail_spark.domains.elasticity.estimate.category import CONTROL
 from retail_spark.domains.elasticity.estimate.cross_price import to_cross
 from retail_spark.domains.elasticity.estimate.posterior import unit_columns, with_control
-from retail_spark.domains.elasticity.estimate.run import (
-    Inputs,
-    Panel,
-    first_stages,
-    to_elasticities,
-    to_estimates,
-    to_facts,
-    to_panel,
-)
+from retail_spark.domains.elasticity.estimate.run import first_stages, to_elasticities, to_estimates
 from retail_spark.domains.elasticity.evaluate import Errors, errors_of, to_errors
 from retail_spark.domains.elasticity.figures import forest_figure, margin_figure, shrinkage_figure
 from retail_spark.domains.elasticity.outputs import (
@@ -34,6 +26,7 @@ from retail_spark.domains.elasticity.outputs import (
     to_answers,
     to_estimate_table,
 )
+from retail_spark.domains.elasticity.panel.build import Inputs, Panel, to_facts, to_panel
 from retail_spark.domains.elasticity.panel.cells import SHARES, UNIT
 from retail_spark.domains.elasticity.panel.identification import warnings_of
 from retail_spark.domains.elasticity.pricing.items import to_advice, to_items, to_plans

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.domains.elasticity.estimate.estimate_rows import ESTIMATE_SCHEMA
-from retail_spark.domains.elasticity.estimate.run import Panel
+from retail_spark.domains.elasticity.panel.build import Panel
 from retail_spark.domains.elasticity.panel.cells import UNIT
 from retail_spark.domains.elasticity.settings import JobSettings
 from retail_spark.frames.batches import fitted_to

@@ -10,7 +10,8 @@ import pandas as pd
 from retail_spark.domains.forecast.intervals import quantiles
 from retail_spark.domains.forecast.recipe import REFERENCE
 from retail_spark.domains.forecast.series.frame import Frame, Pools, block_of
-from retail_spark.domains.forecast.series.panel import KEYS, Array
+from retail_spark.domains.forecast.series.panel import KEYS
+from retail_spark.stats.arrays import Array
 
 POLICY = "policy"
 _BOUNDS = {"coverage_80": (1, 3), "coverage_95": (0, 4)}

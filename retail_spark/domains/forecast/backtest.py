@@ -12,23 +12,19 @@ import pandas as pd
 
 from retail_spark.domains.forecast.features.matrix import Days, Past
 from retail_spark.domains.forecast.models.auto import searched
+from retail_spark.domains.forecast.models.ensemble import ensembles
 from retail_spark.domains.forecast.models.global_booster import Booster
 from retail_spark.domains.forecast.models.local import LOCAL
 from retail_spark.domains.forecast.models.svd_seasonal import svd_seasonal
 from retail_spark.domains.forecast.models.weekday_means import recent_means, with_holidays
-from retail_spark.domains.forecast.recipe import GLOBAL, MEDIAN, PROMOTED, SEARCHED, WEIGHTED, Recipe
-from retail_spark.domains.forecast.series.missing_data import SOLD
-from retail_spark.domains.forecast.series.panel import PAID, Array, Panel, trailing_mean
+from retail_spark.domains.forecast.recipe import PROMOTED, SEARCHED, Recipe
+from retail_spark.domains.forecast.series.demand_class import demand_classes
+from retail_spark.domains.forecast.series.panel import Panel, trailing_mean
+from retail_spark.stats.arrays import Array
 
 LOG = "_log"
-NEW = "new"
-AGES = (0, 1, 2, 4, 8, 16, 32)
-"""Known periods from which new series are told apart."""
-CLASSES = ("smooth", "erratic", "intermittent", "lumpy", NEW, "dead")
-_INTERVAL, _VARIATION = 1.32, 0.49  # Syntetos, Boylan and Croston 2005
 _CHANGES = 8  # known changes from which they alone tell the scale of a series
 _GROWTH = 2.0  # times the most that a series ever sold: nothing more is said by a model that carries a trend on
-_WEIGHT_POWER = 4.0  # how sharply a weighted ensemble prefers what erred less
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,7 @@ def try_all(
     truth = np.empty((0, panel.size, recipe.horizon)) if actual is None else actual
     instead = _instead(opened, cuts)
     scale = _scale(panel.y, instead, cuts=cuts)
-    values = np.concatenate([values, *_ensembles(values, truth, scale, names=recipe.ensembles)], axis=1)
+    values = np.concatenate([values, *ensembles(values, truth, scale, names=recipe.ensembles)], axis=1)
     classes = np.stack([demand_classes(panel, recipe=recipe, cut=c) for c in cuts])
     return Tried(recipe.candidates, values, truth, scale, classes, instead, share)
 
@@ -152,98 +148,7 @@ def _scale(y: Array, instead: Array, *, cuts: Sequence[int]) -> Array:
     return np.where(scale > 0, scale, 1.0)
 
 
-def _ensembles(values: Array, actual: Array, scale: Array, *, names: Sequence[str]) -> list[Array]:
-    """Median of the candidates, and their mean weighted by how little each erred in the windows before."""
-    found = []
-    if MEDIAN in names:
-        found.append(_quiet_median(values)[:, None])
-    if WEIGHTED in names:
-        squares = np.zeros(values.shape[1:3])
-        parts = []
-        for k in range(len(values)):
-            weights = (1.0 / (squares / max(k, 1) + 0.01)) ** (_WEIGHT_POWER / 2)
-            parts.append(_weighted_mean(values[k], weights))
-            if k < len(actual):
-                errors = np.nan_to_num((values[k] - actual[k]) / scale[k][:, None], nan=0.0)
-                squares += (errors**2).mean(axis=-1)
-        found.append(np.stack(parts)[:, None])
-    order = {MEDIAN: 0, WEIGHTED: len(found) - 1}
-    return [found[order[name]] for name in names]
-
-
-def _quiet_median(values: Array) -> Array:
-    is_there = ~np.asarray(np.isnan(values).all(axis=1))
-    return np.where(is_there, np.nanmedian(np.where(is_there[:, None], values, 0.0), axis=1), np.nan)
-
-
-def _weighted_mean(values: Array, weights: Array) -> Array:
-    """(M, N, H) and (M, N): over the candidates that say something."""
-    is_there = ~np.isnan(values)
-    parts = np.where(is_there, weights[:, :, None], 0.0)
-    total = parts.sum(axis=0)
-    return np.where(total > 0, (np.nan_to_num(values) * parts).sum(axis=0) / np.where(total > 0, total, 1.0), np.nan)
-
-
 def _instead(panel: Panel, cuts: Sequence[int]) -> Array:
     own = trailing_mean(panel.y, length=panel.periods)
     peers = trailing_mean(panel.peer_y[:, : panel.periods], length=26)
     return np.nan_to_num(np.where(np.isnan(own), peers, own))[:, [c - 1 for c in cuts]].T
-
-
-def demand_classes(panel: Panel, *, recipe: Recipe, cut: int | None = None) -> npt.NDArray[np.str_]:
-    """By interval between sales and variation of their size (Syntetos, Boylan and Croston 2005); or new, or dead.
-
-    As known when `cut` periods were. Dead: its store or product is closed, or nothing was sold in the last
-    `dead_periods`, nor a year before in the periods that lie ahead then, and nothing is planned for them. New: fewer
-    than `new_periods` are known; the name tells how many, at least (AGES).
-    """
-    y = panel.y[:, :cut]
-    known, is_sale = (~np.isnan(y)).sum(axis=1), np.nan_to_num(y) > 0
-    sales = is_sale.sum(axis=1)
-    interval = known / np.maximum(sales, 1)
-    sizes = np.where(is_sale, y, np.nan)
-    mean = trailing_mean(sizes, length=y.shape[1])[:, -1]
-    square = trailing_mean(sizes**2, length=y.shape[1])[:, -1]
-    variation = np.nan_to_num(np.maximum(square - mean**2, 0) / np.where(mean > 0, mean, 1.0) ** 2)
-    frequent, steady = interval < _INTERVAL, variation < _VARIATION
-    found = np.select(
-        [frequent & steady, frequent, steady], ["smooth", "erratic", "intermittent"], default="lumpy"
-    )  # fmt: skip
-    recent = y[:, -recipe.dead_periods :]
-    is_quiet = ~is_sale[:, -recipe.dead_periods :].any(axis=1) & ~np.isnan(recent).all(axis=1)
-    is_gone = (known > recipe.dead_periods) & is_quiet & ~_comes_again(panel, is_sale, recipe)
-    is_dead = _closed(panel, recipe=recipe, cut=y.shape[1]) | is_gone
-    young = np.array([f"{NEW}_{age}" for age in AGES])[np.searchsorted(AGES, known, side="right") - 1]
-    found = np.where(known < recipe.new_periods, young, found)
-    return np.where(is_dead, "dead", found)
-
-
-def _closed(panel: Panel, *, recipe: Recipe, cut: int) -> npt.NDArray[np.bool_]:
-    """(N,): store or product are closed, as known at the cut: what closes later is open until then."""
-    if cut == panel.periods:
-        return panel.is_closed
-    is_open = panel.store_state == SOLD
-    late = slice(max(cut - recipe.closed_periods, 0), cut)
-    is_shut = is_open[:, :cut].any(axis=1) & ~is_open[:, late].any(axis=1)
-    stays_open = is_open[:, -recipe.closed_periods :].any(axis=1)
-    has_left = panel.is_closed & stays_open & ~(panel.y[:, late] > 0).any(axis=1)
-    return np.asarray(is_shut | has_left)
-
-
-def class_of(name: str) -> str:
-    """The demand class without the age of a new series."""
-    return name.split("_")[0]
-
-
-def _comes_again(panel: Panel, is_sale: npt.NDArray[np.bool_], recipe: Recipe) -> npt.NDArray[np.bool_]:
-    """(N,): sold a year before in the periods that lie ahead of those of `is_sale`, or planned for them by then."""
-    cut = is_sale.shape[1]
-    start = cut - recipe.clock.year
-    ahead = is_sale[:, max(start, 0) : max(start + recipe.reach, 0)].any(axis=1)
-    coming = slice(cut, cut + recipe.reach)
-    plans = np.stack([panel.planned[name][:, coming] for name in PAID])
-    is_told = ~np.isnan(plans).all(axis=0) & (panel.known[:, coming] <= cut - 1)
-    return np.asarray(ahead | is_told.any(axis=1))
-
-
-__all__ = ["AGES", "CLASSES", "GLOBAL", "LOG", "NEW", "Tried", "class_of", "demand_classes", "try_all"]

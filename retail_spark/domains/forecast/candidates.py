@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from retail_spark.domains.forecast.accuracy import FIGURES
-from retail_spark.domains.forecast.backtest import CLASSES, Tried, class_of, try_all
+from retail_spark.domains.forecast.backtest import Tried, try_all
 from retail_spark.domains.forecast.models.global_booster import Booster
 from retail_spark.domains.forecast.recipe import REFERENCE
 from retail_spark.domains.forecast.select import Prior, choose, picked, score
+from retail_spark.domains.forecast.series.demand_class import CLASSES, class_of
 from retail_spark.domains.forecast.series.frame import KEPT, MARK, Frame, block_of
-from retail_spark.domains.forecast.series.panel import ATTRIBUTES, KEYS, Array, Panel
+from retail_spark.domains.forecast.series.panel import ATTRIBUTES, KEYS, Panel
+from retail_spark.stats.arrays import Array
 
 
 def tried_rows(packed: pd.DataFrame, frame: Frame, boosters: Sequence[Booster]) -> pd.DataFrame:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from retail_spark.domains.forecast.backtest import NEW
+from retail_spark.domains.forecast.series.demand_class import NEW
 from retail_spark.domains.forecast.series.frame import ALL, SHARES, Frame, Pools, block_of
-from retail_spark.domains.forecast.series.panel import Array
+from retail_spark.stats.arrays import Array
 
 
 def pools_of(rows: pd.DataFrame, frame: Frame, *, span: str, fewest: int) -> Pools:

@@ -20,9 +20,10 @@ from retail_spark.domains.forecast.outputs import forecast_rows
 from retail_spark.domains.forecast.recipe import REFERENCE, Recipe
 from retail_spark.domains.forecast.reconcile.over_spark import recipe_above, to_packed_above, to_reconciled
 from retail_spark.domains.forecast.select import Prior
-from retail_spark.domains.forecast.series.aggregate import to_out, to_packed, to_periods, to_planned, to_sold
+from retail_spark.domains.forecast.series.aggregate import to_out, to_periods, to_planned, to_sold
 from retail_spark.domains.forecast.series.frame import KEPT, Frame, Pools
 from retail_spark.domains.forecast.series.frequency import closed_weekdays
+from retail_spark.domains.forecast.series.pack import to_packed
 from retail_spark.domains.forecast.series.panel import ATTRIBUTES
 from retail_spark.domains.forecast.settings import JobSettings
 from retail_spark.domains.forecast.train import (

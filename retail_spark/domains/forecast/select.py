@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from retail_spark.domains.forecast.backtest import CLASSES, Tried, class_of
+from retail_spark.domains.forecast.backtest import Tried
 from retail_spark.domains.forecast.recipe import FALLBACK, GLOBAL, ZERO, Recipe
-from retail_spark.domains.forecast.series.panel import Array
+from retail_spark.domains.forecast.series.demand_class import CLASSES, class_of
+from retail_spark.stats.arrays import Array
 
 Prior = Mapping[str, Mapping[str, float]]
 """Class -> candidate -> mean logarithm of the scores of the class: a mean of ratios is ruled by its worst series."""

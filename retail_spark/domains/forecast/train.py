@@ -10,15 +10,16 @@ from pyspark.sql import DataFrame, GroupedData
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from retail_spark.domains.forecast.backtest import NEW
 from retail_spark.domains.forecast.candidates import chosen_rows, prior_sums, priors_of, tried_rows
 from retail_spark.domains.forecast.features.matrix import CODED, Codes, Past, names_of
 from retail_spark.domains.forecast.models.global_booster import Booster, lessons, missed, parameters
 from retail_spark.domains.forecast.select import Prior
+from retail_spark.domains.forecast.series.demand_class import NEW
 from retail_spark.domains.forecast.series.frame import ALL, MARK, SHARES, Frame, Pools
-from retail_spark.domains.forecast.series.panel import ATTRIBUTES, KEYS, Array
+from retail_spark.domains.forecast.series.panel import ATTRIBUTES, KEYS
 from retail_spark.frames.sums import exact_sum
 from retail_spark.modelling.boosters import train_booster
+from retail_spark.stats.arrays import Array
 
 _FEWEST_LESSONS = 50
 _FEWEST_ERRORS = 50

@@ -6,7 +6,7 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from retail_spark.domains.supplier_risk.deliveries import history_names
+from retail_spark.domains.supplier_risk.history import history_names
 from retail_spark.domains.supplier_risk.recipe import Recipe
 from retail_spark.stats.calibration import fit_logistic
 

@@ -16,15 +16,15 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.modelling.gate import Difference
+from retail_spark.stats.arrays import Array
+from retail_spark.stats.classification import CURVE_BINS, auc, average_precision, calibration_error
 
-Doubles = npt.NDArray[np.float64]
 METRICS = ("auc", "average_precision", "brier", "log_loss", "ece")
 RISES = ("auc", "average_precision")
 """Metrics of which more is better."""
 _BUCKETS = 64
 _BINS_PER_UNIT = 256
 _LONGEST_MARGIN = 12.0
-_CURVE_BINS = 10
 
 
 def to_bins(scored: DataFrame, *, rivals: Mapping[str, str], counts: Mapping[str, Column] | None = None) -> DataFrame:
@@ -65,7 +65,7 @@ def margin_bin(p: Column) -> Column:
     return F.round(cut * _BINS_PER_UNIT).cast("int")
 
 
-def bin_margin(bins: npt.NDArray[np.int64]) -> Doubles:
+def bin_margin(bins: npt.NDArray[np.int64]) -> Array:
     """The log odds in the middle of each bin."""
     return bins.astype(np.float64) / _BINS_PER_UNIT
 
@@ -83,7 +83,7 @@ class Measured:
     lines: int
     late: int
     values: Mapping[str, Mapping[str, float]]
-    samples: Mapping[str, Mapping[str, Doubles]] = field(default_factory=dict)
+    samples: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
     curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """Rival -> bins with lines, late, p: what calibration and precision-recall curves are drawn from."""
 
@@ -142,35 +142,10 @@ def metrics_of(rows: pd.DataFrame, *, weights: npt.NDArray[np.int64] | None = No
     }
 
 
-def auc(on_time: Doubles, late: Doubles) -> float:
-    """Probability that a late line scores above one on time, ties half; counts by rising score."""
-    pairs = float(on_time.sum() * late.sum())
-    if pairs == 0:
-        return float("nan")
-    below = np.cumsum(on_time) - on_time
-    return float((late * (below + on_time / 2)).sum() / pairs)
-
-
-def average_precision(on_time: Doubles, late: Doubles) -> float:
-    """Precision at every threshold, weighted by the recall it adds; counts by rising score."""
-    if late.sum() == 0:
-        return float("nan")
-    hits, all_ = np.cumsum(late[::-1]), np.cumsum((late + on_time)[::-1])
-    precision = np.divide(hits, all_, out=np.zeros_like(hits), where=all_ > 0)
-    return float((precision * late[::-1]).sum() / late.sum())
-
-
-def calibration_error(lines: Doubles, late: Doubles, p: Doubles) -> float:
-    """Expected calibration error: the mean gap between share late and mean p over ten bins of equal weight."""
-    places = np.minimum((np.cumsum(lines) - lines / 2) / lines.sum() * _CURVE_BINS, _CURVE_BINS - 1e-9).astype(int)
-    gaps = np.bincount(places, weights=late - p, minlength=_CURVE_BINS)
-    return float(np.abs(gaps).sum() / lines.sum())
-
-
 def calibration_curve(curve: pd.DataFrame) -> pd.DataFrame:
     """Ten rows of equal weight by rising p: mean p, share late, lines."""
     lines = curve["lines"].to_numpy()
-    places = np.minimum((np.cumsum(lines) - lines / 2) / lines.sum() * _CURVE_BINS, _CURVE_BINS - 1e-9).astype(int)
+    places = np.minimum((np.cumsum(lines) - lines / 2) / lines.sum() * CURVE_BINS, CURVE_BINS - 1e-9).astype(int)
     sums = curve.groupby(places)[["lines", "late", "p"]].sum()
     shares = {"p": sums["p"] / sums["lines"], "late": sums["late"] / sums["lines"], "lines": sums["lines"]}
     return pd.DataFrame(shares).reset_index(drop=True)

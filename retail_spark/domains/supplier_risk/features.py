@@ -6,8 +6,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
-from retail_spark.domains.supplier_risk.deliveries import SHRUNK, column_of, history_names, with_histories
+from retail_spark.domains.supplier_risk.deliveries import column_of
 from retail_spark.domains.supplier_risk.encoder import Encoder, Feature
+from retail_spark.domains.supplier_risk.history import SHRUNK, history_names, with_histories
 from retail_spark.domains.supplier_risk.recipe import Recipe
 from retail_spark.errors import UsageError
 

@@ -12,11 +12,12 @@ from pyspark.sql import functions as F
 
 from retail_spark.domains.supplier_risk.baselines import inside
 from retail_spark.domains.supplier_risk.concentration import herfindahl
-from retail_spark.domains.supplier_risk.deliveries import SHRUNK, to_lines
+from retail_spark.domains.supplier_risk.deliveries import to_lines
 from retail_spark.domains.supplier_risk.evaluate import Measured
 from retail_spark.domains.supplier_risk.explain import to_open_lines
 from retail_spark.domains.supplier_risk.features import fit_encoder, to_features
 from retail_spark.domains.supplier_risk.figures import calibration_figure, contributions_figure, precision_recall_figure
+from retail_spark.domains.supplier_risk.history import SHRUNK
 from retail_spark.domains.supplier_risk.leakage import check_model_auc, check_no_leak
 from retail_spark.domains.supplier_risk.outputs import Window, to_all_changes, to_levels, to_suppliers
 from retail_spark.domains.supplier_risk.recipe import Recipe

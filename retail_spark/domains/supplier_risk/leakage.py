@@ -7,8 +7,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.domains.supplier_risk.encoder import Encoder, Feature
-from retail_spark.domains.supplier_risk.evaluate import auc
 from retail_spark.errors import InputError
+from retail_spark.stats.classification import auc
 
 _STEPS = 50
 _PRIOR = 5.0

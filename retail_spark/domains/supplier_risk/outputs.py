@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 
 from retail_spark.domains.supplier_risk.changes import to_changes, to_outcomes
 from retail_spark.domains.supplier_risk.concentration import to_concentration, with_spend_country
-from retail_spark.domains.supplier_risk.deliveries import to_events
 from retail_spark.domains.supplier_risk.explain import with_reasons
+from retail_spark.domains.supplier_risk.history import to_events
 from retail_spark.domains.supplier_risk.rates import (
     beta_quantile,
     to_fill,

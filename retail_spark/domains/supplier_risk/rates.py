@@ -11,7 +11,8 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
-from retail_spark.domains.supplier_risk.deliveries import UNKNOWN, to_events
+from retail_spark.domains.supplier_risk.deliveries import UNKNOWN
+from retail_spark.domains.supplier_risk.history import to_events
 from retail_spark.frames.sums import exact_sum
 
 LANE = ("origin_country", "destination_country")

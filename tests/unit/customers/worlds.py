@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from retail_spark.domains.customers.models.beta_geometric import BetaGeometric
-from retail_spark.domains.customers.models.cells import Array, Cells
+from retail_spark.domains.customers.models.cells import Cells
+from retail_spark.stats.arrays import Array
 from tests.conftest import DATA_ROOT
 
 TRUE = BetaGeometric(r=0.8, alpha=6.0, a=0.9, b=2.5)

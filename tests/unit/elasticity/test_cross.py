@@ -6,14 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_spark.domains.elasticity.estimate.cross_price import (
-    cross_rows,
-    failed_pairs,
-    false_discovery_rates,
-    normal_means,
-)
+from retail_spark.domains.elasticity.estimate.cross_price import cross_rows, failed_pairs
 from retail_spark.domains.elasticity.estimate.double_ml import double_ml_rows
 from retail_spark.domains.elasticity.settings import JobSettings
+from retail_spark.stats.false_discovery import false_discovery_rates
+from retail_spark.stats.shrinkage import normal_means
 
 
 def shelf(*, seed: int = 3) -> pd.DataFrame:

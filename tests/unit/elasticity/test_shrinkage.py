@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retail_spark.domains.elasticity.models.hierarchical import Shrunk, design_effect, precisions_of, shrink
+from retail_spark.domains.elasticity.models.hierarchical import Shrunk, shrink
+from retail_spark.stats.clustered import design_effect, precisions_of
 
 
 def world(*, products: int, units: int, noise: float, seed: int = 7) -> tuple[np.ndarray, np.ndarray, Shrunk]:

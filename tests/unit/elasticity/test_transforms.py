@@ -18,11 +18,10 @@ from retail_spark.domains.elasticity.panel.cells import (
     to_listed,
     to_planned,
     to_sparsity,
-    with_chain_price,
-    with_price_columns,
     with_shares,
 )
 from retail_spark.domains.elasticity.panel.lines import to_sold_units, with_line_flags
+from retail_spark.domains.elasticity.panel.prices import with_chain_price, with_price_columns
 from retail_spark.domains.elasticity.settings import Effects
 from retail_spark.frames.local_rows import frame_of_rows
 

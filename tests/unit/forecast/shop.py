@@ -11,10 +11,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from retail_spark.domains.forecast.recipe import Recipe
 from retail_spark.domains.forecast.series.missing_data import SOLD
-from retail_spark.domains.forecast.series.panel import PAID, PEERS, PLANNED, Array, Panel, to_panel
+from retail_spark.domains.forecast.series.panel import PAID, PEERS, PLANNED, Panel, to_panel
 from retail_spark.domains.forecast.settings import JobSettings
 from retail_spark.frames.local_rows import frame_of_rows
 from retail_spark.lake.contract import Contract
+from retail_spark.stats.arrays import Array
 from retail_spark.tables.silver import PLANNED_PRICES, PRODUCTS, SALES, STORES
 
 MONDAY = date(2023, 1, 2)

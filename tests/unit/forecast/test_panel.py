@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from retail_spark.domains.forecast.backtest import class_of, demand_classes
 from retail_spark.domains.forecast.candidates import chosen_rows, prior_sums, priors_of, tried_rows
 from retail_spark.domains.forecast.outputs import forecast_rows
+from retail_spark.domains.forecast.series.demand_class import class_of, demand_classes
 from retail_spark.domains.forecast.series.frame import Frame
 from retail_spark.domains.forecast.series.panel import NEVER, PAID, PLANNED, to_panel
 from retail_spark.domains.forecast.settings import JobSettings

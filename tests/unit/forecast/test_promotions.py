@@ -10,7 +10,8 @@ import pytest
 from retail_spark.domains.forecast.features.matrix import NAMES, Past, matrix
 from retail_spark.domains.forecast.features.promotions import promotions
 from retail_spark.domains.forecast.models.global_booster import lessons, train_here
-from retail_spark.domains.forecast.series.panel import NEVER, PAID, Array
+from retail_spark.domains.forecast.series.panel import NEVER, PAID
+from retail_spark.stats.arrays import Array
 from tests.unit.forecast.shop import block, panel_of, recipe_of
 from tests.unit.forecast.test_features import PERIODS, RECIPE, days, panel
 

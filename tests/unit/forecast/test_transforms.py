@@ -9,7 +9,8 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from retail_spark.domains.forecast.features.matrix import Days, Past, matrix
-from retail_spark.domains.forecast.series.aggregate import to_out, to_packed, to_periods, to_planned, to_sold
+from retail_spark.domains.forecast.series.aggregate import to_out, to_periods, to_planned, to_sold
+from retail_spark.domains.forecast.series.pack import to_packed
 from retail_spark.domains.forecast.series.panel import Panel, to_panel
 from retail_spark.domains.forecast.series.periods import Clock
 from retail_spark.engine.job import only_known_by

@@ -11,12 +11,12 @@ import pytest
 
 from retail_spark.domains.forecast import backtest
 from retail_spark.domains.forecast.accuracy import measured_rows
-from retail_spark.domains.forecast.backtest import class_of
 from retail_spark.domains.forecast.candidates import chosen_rows, prior_sums, priors_of, tried_rows
 from retail_spark.domains.forecast.evaluate import BUCKETS, Measured
 from retail_spark.domains.forecast.intervals import pools_of
 from retail_spark.domains.forecast.outputs import forecast_rows
 from retail_spark.domains.forecast.recipe import Recipe
+from retail_spark.domains.forecast.series.demand_class import class_of
 from retail_spark.domains.forecast.series.frame import Frame
 from retail_spark.domains.forecast.series.frequency import closed_weekdays, settled
 from retail_spark.domains.forecast.series.missing_data import CLOSED, MISSING, SOLD, outliers, store_states

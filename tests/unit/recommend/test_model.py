@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retail_spark.domains.recommend.evaluate import poisson_weights
 from retail_spark.domains.recommend.models.blend import (
     PRODUCT_FEATURES,
     STRATEGIES,
@@ -25,6 +24,7 @@ from retail_spark.domains.recommend.models.blend import (
 )
 from retail_spark.domains.recommend.served import Asked, ServedModel, requests_of
 from retail_spark.domains.recommend.settings import JobSettings
+from retail_spark.stats.bootstrap import poisson_weights
 from retail_spark.tables.silver import EVERYBODY_ELSE
 from retail_spark.tables.values import DEFAULT_CUSTOMER
 

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from retail_spark.domains.supplier_risk.evaluate import auc, average_precision, calibration_error, measure
+from retail_spark.domains.supplier_risk.evaluate import measure
 from retail_spark.domains.supplier_risk.train import day_of_share
 from retail_spark.modelling.gate import judge
 from retail_spark.stats.calibration import Calibration, calibrate, fit_logistic, sigmoid
+from retail_spark.stats.classification import auc, average_precision, calibration_error
 
 RNG = np.random.default_rng(3)
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from retail_spark.domains.supplier_risk.deliveries import SHRUNK, history_names, to_lines, with_histories
+from retail_spark.domains.supplier_risk.deliveries import to_lines
 from retail_spark.domains.supplier_risk.features import to_features
+from retail_spark.domains.supplier_risk.history import SHRUNK, history_names, with_histories
 from retail_spark.domains.supplier_risk.recipe import Recipe
 from retail_spark.domains.supplier_risk.settings import JobSettings
 from tests.unit.suppliers.orders import EPOCH, at_noon, day, deliveries, many, order

@@ -14,7 +14,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import digamma, gammaln, hyp2f1
 
-from retail_spark.domains.customers.models.cells import Array, Cells
+from retail_spark.domains.customers.models.cells import Cells
+from retail_spark.stats.arrays import Array
 
 _START = np.log([0.5, 5.0, 0.8, 2.5])
 _BOUNDS = [(-12.0, 12.0)] * 4

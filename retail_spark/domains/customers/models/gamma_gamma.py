@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import digamma, gammaln
 
-from retail_spark.domains.customers.models.cells import Array
+from retail_spark.stats.arrays import Array
 
 _START = np.log([5.0, 4.0, 15.0])
 _BOUNDS = [(-8.0, 14.0)] * 3

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import gammaln, hyp2f1
 
-from retail_spark.domains.customers.models.cells import Array, Cells
+from retail_spark.domains.customers.models.cells import Cells
+from retail_spark.stats.arrays import Array
 
 _START = np.log([0.5, 10.0, 0.5, 10.0])
 _BOUNDS = [(-8.0, 8.0)] * 4

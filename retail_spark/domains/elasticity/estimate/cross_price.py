@@ -12,9 +12,11 @@ from pyspark.sql import functions as F
 from scipy import stats
 
 from retail_spark.domains.elasticity.estimate.estimate_rows import reason_of
-from retail_spark.domains.elasticity.models.least_squares import Array, meat
 from retail_spark.domains.elasticity.panel.cells import UNIT
 from retail_spark.frames.batches import fitted_to, names_of
+from retail_spark.stats.clustered import meat
+from retail_spark.stats.false_discovery import false_discovery_rates
+from retail_spark.stats.shrinkage import normal_means
 
 CROSS_SCHEMA = (
     "category string, product_id string, other_product_id string, elasticity double, raw_elasticity double, "
@@ -115,26 +117,3 @@ def _told(table: pd.DataFrame, false_discovery: float) -> pd.DataFrame:
         p_value=p, q_value=q, is_significant=q <= false_discovery,
         status="ok", error=None,
     )  # fmt: skip
-
-
-def normal_means(values: Array, errors: Array, *, rounds: int = 500) -> tuple[float, float]:
-    """Mean and variance of the truth behind noisy values, by EM."""
-    centre, spread = float(np.average(values, weights=1 / errors**2)), max(float(np.var(values)), 1e-6)
-    for _ in range(rounds):
-        weight = spread / (spread + errors**2)
-        posterior = weight * values + (1 - weight) * centre
-        centre = float(np.average(values, weights=1 / (spread + errors**2)))
-        new = float(np.mean((posterior - centre) ** 2 + weight * errors**2))
-        if abs(new - spread) < 1e-9:
-            break
-        spread = max(new, 1e-9)
-    return centre, spread
-
-
-def false_discovery_rates(p: Array) -> Array:
-    """The smallest false discovery rate at which each is a finding (Benjamini and Hochberg 1995)."""
-    order = np.argsort(p, kind="stable")
-    scaled = p[order] * len(p) / (np.arange(len(p)) + 1)
-    rates = np.empty_like(p)
-    rates[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return rates

@@ -12,9 +12,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.domains.elasticity.estimate.estimate_rows import ESTIMATE_SCHEMA, estimate_row, framed, guarded
-from retail_spark.domains.elasticity.models.least_squares import PRICE, Array, Codes, Fit, clustered_by
+from retail_spark.domains.elasticity.models.least_squares import PRICE, Fit, clustered_by
 from retail_spark.domains.elasticity.panel.cells import UNIT
 from retail_spark.domains.elasticity.settings import JobSettings
+from retail_spark.stats.arrays import Array, Codes
 
 _LEAST_ROWS = 200
 

@@ -16,11 +16,12 @@ from pyspark.sql import functions as F
 from retail_spark.domains.elasticity.estimate.category import CONTROL
 from retail_spark.domains.elasticity.estimate.estimate_rows import reason_of
 from retail_spark.domains.elasticity.models.hierarchical import Shrunk, shrink
-from retail_spark.domains.elasticity.models.least_squares import PRICE, Array, solve_small
+from retail_spark.domains.elasticity.models.least_squares import PRICE, solve_small
 from retail_spark.domains.elasticity.panel.cells import SHARES, UNIT
 from retail_spark.domains.elasticity.panel.moments import stacked
 from retail_spark.domains.elasticity.settings import JobSettings
 from retail_spark.frames.batches import fitted_to, names_of, repeated
+from retail_spark.stats.arrays import Array
 
 SHRUNK_SCHEMA = (
     "level string, category string, store_id string, product_id string, elasticity double, std_error double, "

@@ -19,12 +19,14 @@ from retail_spark.domains.elasticity.estimate.estimate_rows import (
     reason_of,
 )
 from retail_spark.domains.elasticity.estimate.store_product_loglog import UNIT_SCHEMA
-from retail_spark.domains.elasticity.models.hierarchical import design_effect, precisions_of
-from retail_spark.domains.elasticity.models.least_squares import PRICE, Array, Codes, Fit, clustered_by
-from retail_spark.domains.elasticity.models.ppml import Panel, PoissonFit, by_group, crossed, fit_poisson
+from retail_spark.domains.elasticity.models.least_squares import PRICE, Fit, clustered_by
+from retail_spark.domains.elasticity.models.ppml import Panel, PoissonFit, fit_poisson
 from retail_spark.domains.elasticity.panel.cells import UNIT
 from retail_spark.domains.elasticity.settings import Effects, JobSettings
 from retail_spark.frames.batches import fitted_to, names_of, repeated
+from retail_spark.stats.arrays import Array, Codes
+from retail_spark.stats.clustered import design_effect, precisions_of
+from retail_spark.stats.groups import by_group, crossed
 
 SPARSE_SCHEMA = (
     "what string, " + UNIT_SCHEMA + ", rows bigint, means array<double>, precisions array<double>, error string"

@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
-from retail_spark.domains.elasticity.models.ppml import by_group
-
-Array = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
+from retail_spark.stats.arrays import Array, Codes
+from retail_spark.stats.clustered import meat
+from retail_spark.stats.groups import by_group
 
 PRICE = "price"
 
@@ -78,12 +76,6 @@ class Fit:
     def reach(self) -> float:
         """Half-width of a 95 % interval in standard errors: t with the smaller number of clusters less one."""
         return float(stats.t.ppf(0.975, max(self.clusters - 1, 1)))
-
-
-def meat(scores: Array, groups: Codes) -> tuple[Array, int]:
-    """Sum over groups of the outer product of their scores, and the number of groups."""
-    sums = by_group(scores, groups, int(groups.max()) + 1)
-    return sums.T @ sums, len(np.unique(groups))
 
 
 def clustered(scores: Array, moments: CellMoments) -> tuple[Array, Array, int]:

@@ -10,13 +10,11 @@ at once.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import prod
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
+from retail_spark.stats.arrays import Array, Codes
+from retail_spark.stats.groups import by_group, crossed, padded
 
 _LARGEST = 25.0
 """A slope beyond this is separation: no finite one fits, and nothing is told of it."""
@@ -96,13 +94,6 @@ def _widened(fit: PoissonFit, live: Codes, size: int) -> PoissonFit:
     return replace(fit, slopes=slopes, net=net, information=padded(fit.information, live, size, axes=2))
 
 
-def padded(values: Array, live: Codes, size: int, *, axes: int) -> Array:
-    """The values, whose last 1 or 2 axes are the columns `live`, with zeros for the others of `size` columns."""
-    found = np.zeros((*values.shape[: values.ndim - axes], *[size] * axes))
-    found[(..., live) if axes == 1 else (..., live[:, None], live)] = values
-    return found
-
-
 def net_of(columns: Array, weights: Array, panel: Panel, *, alternations: int) -> Array:
     """The columns less their weighted means by unit and by period, in turn."""
     net = columns
@@ -117,22 +108,3 @@ def net_of(columns: Array, weights: Array, panel: Panel, *, alternations: int) -
 def _means(columns: Array, weights: Array, codes: Codes, total: Array) -> Array:
     sums = [np.bincount(codes, columns[:, k] * weights, minlength=len(total)) for k in range(columns.shape[1])]
     return np.stack(sums, axis=1) / total[:, None]
-
-
-def crossed(columns: Array, weights: Array, codes: Codes, groups: int) -> Array:
-    """(groups, K, K): X'WX of the rows of each group."""
-    size = columns.shape[1]
-    found = np.empty((groups, size, size))
-    for k in range(size):
-        weighted = columns[:, k] * weights
-        for m in range(k, size):
-            found[:, k, m] = found[:, m, k] = np.bincount(codes, weighted * columns[:, m], minlength=groups)
-    return found
-
-
-def by_group(values: Array, codes: Codes, groups: int) -> Array:
-    """Sums of the rows of each group, whatever their shape."""
-    flat = values.reshape(len(values), prod(values.shape[1:]))
-    sums = [np.bincount(codes, flat[:, k], minlength=groups) for k in range(flat.shape[1])]
-    found: Array = np.stack(sums, axis=1).astype(np.float64).reshape(groups, *values.shape[1:])
-    return found

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import Window as W
@@ -19,8 +18,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.domains.elasticity.panel.cells import UNIT
 from retail_spark.domains.elasticity.panel.moments import stacked
-
-Array = npt.NDArray[np.float64]
+from retail_spark.stats.arrays import Array
 
 
 def period_effects(presence: Array, unit_sums: Array, period_sums: Array) -> Array:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-Array = npt.NDArray[np.float64]
+from retail_spark.stats.arrays import Array
 
 
 def moment_sums(columns: Sequence[str]) -> list[Column]:

@@ -14,9 +14,10 @@ from pyspark.sql import functions as F
 
 from retail_spark.domains.elasticity.panel.cells import UNIT
 from retail_spark.domains.elasticity.pricing.markdown import Ending, plan
-from retail_spark.domains.elasticity.pricing.optimise import Array, Item, PriceRules, recommend, stays
+from retail_spark.domains.elasticity.pricing.optimise import Item, PriceRules, recommend, stays
 from retail_spark.domains.elasticity.settings import JobSettings
 from retail_spark.frames.batches import fitted_to, names_of
+from retail_spark.stats.arrays import Array
 
 ADVICE_SCHEMA = (
     "store_id string, product_id string, current_price double, recommended_price double, unit_cost double, "

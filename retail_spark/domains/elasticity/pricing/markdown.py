@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
-Array = npt.NDArray[np.float64]
+from retail_spark.stats.arrays import Array
 
 _LOTS = 60
 _QUANTILES = 15

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from retail_spark.stats.arrays import Array
 
 MOST_PRICES = 400
 _HARDLY = 1e-9

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from retail_spark.domains.forecast.series.panel import Array, Ints, Panel
+from retail_spark.domains.forecast.series.panel import Ints, Panel
+from retail_spark.stats.arrays import Array
 
 WINDOWS = (28, 91, 364)
 _SAME = (1, 2, 4, 8)

@@ -18,8 +18,9 @@ from retail_spark.domains.forecast.features.daily import daily_features
 from retail_spark.domains.forecast.features.promotions import NAMES as PROMOTIONS
 from retail_spark.domains.forecast.features.promotions import promotions
 from retail_spark.domains.forecast.recipe import Recipe
-from retail_spark.domains.forecast.series.panel import PAID, Array, Ints, Panel, trailing_mean
+from retail_spark.domains.forecast.series.panel import PAID, Ints, Panel, trailing_mean
 from retail_spark.domains.forecast.series.periods import Clock
+from retail_spark.stats.arrays import Array
 
 Codes = Mapping[str, Mapping[str, int]]
 """Attribute -> value -> number; a value that is not there is NaN."""

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from retail_spark.domains.forecast.series.panel import Array, Ints, upper_price
+from retail_spark.domains.forecast.series.panel import Ints, upper_price
+from retail_spark.stats.arrays import Array
 
 _DEEP = 0.1  # logarithm below the regular price from which a price promotes by itself
 _LONGEST = 13  # periods after which a promotion is forgotten

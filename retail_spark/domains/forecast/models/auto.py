@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from retail_spark.domains.forecast.series.panel import Array, filled_forward
+from retail_spark.domains.forecast.series.panel import filled_forward
+from retail_spark.stats.arrays import Array
 
 _LONGEST_SEASON = 24  # AutoETS knows no longer one
 _SEASONS = 26  # of a season that is searched, the last ones that count: more cost time and say little

@@ -12,7 +12,8 @@ import pandas as pd
 
 from retail_spark.domains.forecast.features.matrix import LEVEL_AT, Codes, Days, Past, matrix, names_of
 from retail_spark.domains.forecast.recipe import Recipe
-from retail_spark.domains.forecast.series.panel import Array, Panel
+from retail_spark.domains.forecast.series.panel import Panel
+from retail_spark.stats.arrays import Array
 
 if TYPE_CHECKING:
     import xgboost

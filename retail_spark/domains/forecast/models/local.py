@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from retail_spark.domains.forecast.models.weekday_means import recent_means
-from retail_spark.domains.forecast.series.panel import Array, filled_forward, trailing_mean
+from retail_spark.domains.forecast.series.panel import filled_forward, trailing_mean
+from retail_spark.stats.arrays import Array
 
 Cuts = Sequence[int]
 Model = Callable[..., Array]

@@ -14,8 +14,9 @@ from datetime import date, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from retail_spark.domains.forecast.series.panel import Array, Ints
+from retail_spark.domains.forecast.series.panel import Ints
 from retail_spark.domains.forecast.series.periods import Clock, easter
+from retail_spark.stats.arrays import Array
 
 _RECENT = 13  # weeks
 

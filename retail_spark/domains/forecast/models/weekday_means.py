@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from retail_spark.domains.forecast.series.panel import Array, Ints, trailing_mean
+from retail_spark.domains.forecast.series.panel import Ints, trailing_mean
+from retail_spark.stats.arrays import Array
 
 Flags = npt.NDArray[np.bool_]
 _COUNT = 8  # same weekdays that a mean is of

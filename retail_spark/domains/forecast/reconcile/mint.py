@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import cg
 
-from retail_spark.domains.forecast.series.panel import Array
+from retail_spark.stats.arrays import Array
 
 _ROUNDS = 8
 _PRECISION = 1e-10

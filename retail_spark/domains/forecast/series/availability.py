@@ -7,8 +7,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from retail_spark.domains.forecast.series.panel import Array
 from retail_spark.domains.forecast.series.periods import Clock
+from retail_spark.stats.arrays import Array
 
 OPENING = ("closed", "introduced", "discontinued")
 """Columns of packed series that tell of it."""

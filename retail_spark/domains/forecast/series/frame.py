@@ -11,8 +11,9 @@ import pandas as pd
 from retail_spark.domains.forecast.features.matrix import Codes, Days
 from retail_spark.domains.forecast.recipe import Recipe
 from retail_spark.domains.forecast.series.availability import open_shares
-from retail_spark.domains.forecast.series.panel import KEYS, Array, Panel, to_panel
+from retail_spark.domains.forecast.series.panel import KEYS, Panel, to_panel
 from retail_spark.domains.forecast.series.periods import easter
+from retail_spark.stats.arrays import Array
 from retail_spark.tables.values import QUANTILES
 
 ALL = "*"
@@ -70,5 +71,6 @@ class Frame:
 
 
 def block_of(column: pd.Series, *shape: int) -> Array:
+    """The arrays of a column, one a row, as one block of that shape."""
     flat = np.concatenate([np.asarray(v, dtype=np.float64) for v in column]) if len(column) else np.empty(0)
     return flat.reshape(shape)

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-Array = npt.NDArray[np.float64]
+from retail_spark.stats.arrays import Array
+
 Flags = npt.NDArray[np.bool_]
 CLOSED, MISSING, SOLD = 0.0, 1.0, 2.0
 """States of a store in a period: nothing sold, nothing known, something sold."""

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from retail_spark.domains.forecast.series.missing_data import MISSING, SOLD, outliers, partial_first
+from retail_spark.stats.arrays import Array
 
-Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 KEYS = ("store_id", "product_id")
 ATTRIBUTES = ("category", "region")

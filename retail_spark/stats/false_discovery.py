@@ -1,0 +1,16 @@
+"""Which of many findings to believe."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retail_spark.stats.arrays import Array
+
+
+def false_discovery_rates(p: Array) -> Array:
+    """The smallest false discovery rate at which each is a finding (Benjamini and Hochberg 1995)."""
+    order = np.argsort(p, kind="stable")
+    scaled = p[order] * len(p) / (np.arange(len(p)) + 1)
+    rates = np.empty_like(p)
+    rates[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return rates
