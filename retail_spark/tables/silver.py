@@ -19,6 +19,7 @@ from retail_spark.lake.contract import (
     Contract,
 )
 from retail_spark.tables.marketing import MARKETING_SPEND
+from retail_spark.tables.subscriptions import SUBSCRIPTIONS
 
 
 def _optional(name: str, kind: object, comment: str, check: str | None = None, *, subject: bool = False) -> Column:
@@ -266,6 +267,7 @@ SILVER: tuple[Contract, ...] = (
     SUPPLIERS,
     DELIVERIES,
     MARKETING_SPEND,
+    SUBSCRIPTIONS,
 )
 
 

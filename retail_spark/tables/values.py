@@ -17,3 +17,6 @@ UNKNOWN = "unknown"
 
 KPI_LEVELS = ("all", "channel", "store", "category", "channel_category", "store_category")
 """What rows of gold.kpis_daily and gold.kpis_weekly are broken down by. A store has one channel."""
+
+CUSTOMER_SEGMENTS = ("champions", "loyal", "new", "promising", "at_risk", "hibernating", "others")
+"""Segments of gold.customer_segments, in the order in which their rules are asked."""
