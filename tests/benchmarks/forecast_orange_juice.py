@@ -20,10 +20,11 @@ import pandas as pd
 
 from retail_spark.config.section import section
 from retail_spark.domains.forecast.models.local import LOCAL
+from retail_spark.domains.forecast.outputs import forecast_rows
+from retail_spark.domains.forecast.series.frame import Frame
 from retail_spark.domains.forecast.series.panel import Array, filled_forward
 from retail_spark.domains.forecast.series.periods import Clock
 from retail_spark.domains.forecast.settings import JobSettings
-from retail_spark.domains.forecast.settling import Frame, forecast_rows
 from retail_spark.engine.settings_layers import resolve
 from tests.benchmarks.forecast_by_command import DATA_ROOT, forecasts, lake_of, mapping
 from tests.benchmarks.forecast_policy import Workshop, carried_out, packed_of

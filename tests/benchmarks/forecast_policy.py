@@ -7,17 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from retail_spark.domains.forecast.candidates import chosen_rows, prior_sums, priors_of, tried_rows
 from retail_spark.domains.forecast.features.matrix import Past
+from retail_spark.domains.forecast.intervals import pools_of
 from retail_spark.domains.forecast.models.global_booster import Booster, Lessons, lessons, missed, smear_of, train_here
-from retail_spark.domains.forecast.settling import (
-    Frame,
-    Pools,
-    chosen_rows,
-    pools_of,
-    prior_sums,
-    priors_of,
-    tried_rows,
-)
+from retail_spark.domains.forecast.series.frame import Frame, Pools
 
 FEWEST = 50
 

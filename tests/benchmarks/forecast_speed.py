@@ -19,9 +19,9 @@ from pyspark.sql import functions as F
 from retail_spark.config.section import LakeSettings, Settings, SparkSettings
 from retail_spark.domains.forecast.models.auto import searched
 from retail_spark.domains.forecast.recipe import Recipe
+from retail_spark.domains.forecast.series.frame import Frame
 from retail_spark.domains.forecast.series.panel import PAID, PEERS, PLANNED
 from retail_spark.domains.forecast.settings import JobSettings
-from retail_spark.domains.forecast.settling import Frame
 from retail_spark.domains.forecast.train import to_tried
 from retail_spark.spark.session import get_session
 
@@ -128,7 +128,7 @@ def linear(spark: SparkSession, folder: str) -> None:
     schema = "bucket int, mib double"
 
     def peak(batch: pd.DataFrame) -> pd.DataFrame:
-        from retail_spark.domains.forecast.settling import tried_rows
+        from retail_spark.domains.forecast.candidates import tried_rows
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         tried_rows(batch, frame, [])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from retail_spark.domains.forecast.settling import POLICY
+from retail_spark.domains.forecast.accuracy import POLICY
 from retail_spark.modelling.gate import Difference, Gate, judge
 
 BUCKETS = 64

@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from retail_spark.domains.forecast.accuracy import coverage_by_step, examples
 from retail_spark.domains.forecast.evaluate import Limits, gate_of, kept_gate
 from retail_spark.domains.forecast.figures import added_figure, coverage_figure, series_figure
 from retail_spark.domains.forecast.pipeline import Made, baseline_of, days_of, example_of, make, reconciled
@@ -16,7 +17,6 @@ from retail_spark.domains.forecast.reconcile.levels import to_level_errors, to_l
 from retail_spark.domains.forecast.series.frequency import settled
 from retail_spark.domains.forecast.served import Policy, to_candidate
 from retail_spark.domains.forecast.settings import JobSettings
-from retail_spark.domains.forecast.settling import coverage_by_step, examples
 from retail_spark.engine.job import Job, Outcome, Run, job
 from retail_spark.lake.write import Write, replace_slice
 from retail_spark.modelling.contest import Candidate

@@ -12,17 +12,19 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from retail_spark.domains.forecast.accuracy import accuracy_rows, measured_rows
 from retail_spark.domains.forecast.evaluate import BUCKETS, Measured
 from retail_spark.domains.forecast.features.calendar import events_of
 from retail_spark.domains.forecast.models.global_booster import Booster, smear_of
+from retail_spark.domains.forecast.outputs import forecast_rows
 from retail_spark.domains.forecast.recipe import REFERENCE, Recipe
 from retail_spark.domains.forecast.reconcile.over_spark import recipe_above, to_packed_above, to_reconciled
 from retail_spark.domains.forecast.select import Prior
 from retail_spark.domains.forecast.series.aggregate import to_out, to_packed, to_periods, to_planned, to_sold
+from retail_spark.domains.forecast.series.frame import KEPT, Frame, Pools
 from retail_spark.domains.forecast.series.frequency import closed_weekdays
 from retail_spark.domains.forecast.series.panel import ATTRIBUTES
 from retail_spark.domains.forecast.settings import JobSettings
-from retail_spark.domains.forecast.settling import KEPT, Frame, Pools, accuracy_rows, forecast_rows, measured_rows
 from retail_spark.domains.forecast.train import (
     codes_of,
     mapped,

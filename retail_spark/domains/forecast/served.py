@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retail_spark.domains.forecast.candidates import chosen_rows, tried_rows
 from retail_spark.domains.forecast.features.matrix import names_of
 from retail_spark.domains.forecast.models.global_booster import Booster
+from retail_spark.domains.forecast.outputs import forecast_rows
 from retail_spark.domains.forecast.recipe import Recipe
 from retail_spark.domains.forecast.select import Prior
+from retail_spark.domains.forecast.series.frame import Frame, Pools
 from retail_spark.domains.forecast.series.panel import PEERS
-from retail_spark.domains.forecast.settling import Frame, Pools, chosen_rows, forecast_rows, tried_rows
 from retail_spark.modelling.artifact import ModelFiles
 from retail_spark.modelling.contest import Candidate
 from retail_spark.modelling.gate import Gate

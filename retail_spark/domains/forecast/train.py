@@ -11,21 +11,12 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from retail_spark.domains.forecast.backtest import NEW
+from retail_spark.domains.forecast.candidates import chosen_rows, prior_sums, priors_of, tried_rows
 from retail_spark.domains.forecast.features.matrix import CODED, Codes, Past, names_of
 from retail_spark.domains.forecast.models.global_booster import Booster, lessons, missed, parameters
 from retail_spark.domains.forecast.select import Prior
+from retail_spark.domains.forecast.series.frame import ALL, MARK, SHARES, Frame, Pools
 from retail_spark.domains.forecast.series.panel import ATTRIBUTES, KEYS, Array
-from retail_spark.domains.forecast.settling import (
-    ALL,
-    MARK,
-    SHARES,
-    Frame,
-    Pools,
-    chosen_rows,
-    prior_sums,
-    priors_of,
-    tried_rows,
-)
 from retail_spark.frames.sums import exact_sum
 from retail_spark.modelling.boosters import train_booster
 

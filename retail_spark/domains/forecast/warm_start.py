@@ -21,8 +21,8 @@ from retail_spark.domains.forecast.models.global_booster import Booster
 from retail_spark.domains.forecast.recipe import PROMOTED
 from retail_spark.domains.forecast.series.aggregate import PARTS
 from retail_spark.domains.forecast.series.availability import OPENING
+from retail_spark.domains.forecast.series.frame import KEPT, MARK, Frame
 from retail_spark.domains.forecast.series.panel import ATTRIBUTES, KEYS, PEERS
-from retail_spark.domains.forecast.settling import KEPT, MARK, Frame
 from retail_spark.frames.local_rows import frame_of_rows
 
 

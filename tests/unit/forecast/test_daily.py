@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retail_spark.domains.forecast.candidates import chosen_rows, prior_sums, priors_of, tried_rows
 from retail_spark.domains.forecast.features.matrix import Days, Past, matrix, names_of
 from retail_spark.domains.forecast.models.global_booster import leads_of, lessons, train_here
 from retail_spark.domains.forecast.models.weekday_means import recent_means, with_holidays
+from retail_spark.domains.forecast.outputs import forecast_rows
+from retail_spark.domains.forecast.series.frame import Frame
 from retail_spark.domains.forecast.series.panel import PAID, Panel
 from retail_spark.domains.forecast.settings import JobSettings
-from retail_spark.domains.forecast.settling import Frame, chosen_rows, forecast_rows, prior_sums, priors_of, tried_rows
 from tests.unit.forecast.shop import packed_of, panel_of, recipe_of
 
 nan = float("nan")

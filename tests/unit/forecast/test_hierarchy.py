@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from retail_spark.domains.forecast.reconcile.levels import member_of
 from retail_spark.domains.forecast.reconcile.mint import reconcile, reconciled_rows, sums_of
 from retail_spark.domains.forecast.reconcile.over_spark import to_packed_above
-from retail_spark.domains.forecast.settling import Frame
+from retail_spark.domains.forecast.series.frame import Frame
 from retail_spark.frames.local_rows import frame_of_rows
 from tests.unit.forecast.shop import recipe_of
 

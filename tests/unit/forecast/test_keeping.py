@@ -7,8 +7,9 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from retail_spark.domains.forecast.candidates import tried_rows
 from retail_spark.domains.forecast.series.availability import OPENING
-from retail_spark.domains.forecast.settling import KEPT, Frame, tried_rows
+from retail_spark.domains.forecast.series.frame import KEPT, Frame
 from retail_spark.domains.forecast.train import TRIED
 from retail_spark.domains.forecast.warm_start import to_trials, with_fingerprint, with_kept
 from tests.unit.forecast.shop import packed_of, recipe_of

@@ -12,12 +12,14 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.domains.forecast.backtest import demand_classes
+from retail_spark.domains.forecast.candidates import chosen_rows, prior_sums, priors_of, tried_rows
 from retail_spark.domains.forecast.features.calendar import events_of, period_of, to_closed
+from retail_spark.domains.forecast.outputs import forecast_rows
 from retail_spark.domains.forecast.series.aggregate import to_packed, to_periods, to_sold
 from retail_spark.domains.forecast.series.availability import open_shares
+from retail_spark.domains.forecast.series.frame import Frame
 from retail_spark.domains.forecast.series.periods import Clock
 from retail_spark.domains.forecast.settings import JobSettings
-from retail_spark.domains.forecast.settling import Frame, chosen_rows, forecast_rows, prior_sums, priors_of, tried_rows
 from retail_spark.frames.local_rows import frame_of_rows
 from retail_spark.tables.silver import CALENDAR, PRODUCTS, SALES, STORES
 from tests.unit.forecast.shop import frame_of, packed_of, panel_of, recipe_of, sale

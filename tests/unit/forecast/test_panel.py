@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from retail_spark.domains.forecast.backtest import class_of, demand_classes
+from retail_spark.domains.forecast.candidates import chosen_rows, prior_sums, priors_of, tried_rows
+from retail_spark.domains.forecast.outputs import forecast_rows
+from retail_spark.domains.forecast.series.frame import Frame
 from retail_spark.domains.forecast.series.panel import NEVER, PAID, PLANNED, to_panel
 from retail_spark.domains.forecast.settings import JobSettings
-from retail_spark.domains.forecast.settling import Frame, chosen_rows, forecast_rows, prior_sums, priors_of, tried_rows
 from tests.unit.forecast.shop import block, packed_of, panel_of, recipe_of
 
 nan = float("nan")

@@ -10,23 +10,18 @@ import pandas as pd
 import pytest
 
 from retail_spark.domains.forecast import backtest
+from retail_spark.domains.forecast.accuracy import measured_rows
 from retail_spark.domains.forecast.backtest import class_of
+from retail_spark.domains.forecast.candidates import chosen_rows, prior_sums, priors_of, tried_rows
 from retail_spark.domains.forecast.evaluate import BUCKETS, Measured
+from retail_spark.domains.forecast.intervals import pools_of
+from retail_spark.domains.forecast.outputs import forecast_rows
 from retail_spark.domains.forecast.recipe import Recipe
+from retail_spark.domains.forecast.series.frame import Frame
 from retail_spark.domains.forecast.series.frequency import closed_weekdays, settled
 from retail_spark.domains.forecast.series.missing_data import CLOSED, MISSING, SOLD, outliers, store_states
 from retail_spark.domains.forecast.series.periods import Clock
 from retail_spark.domains.forecast.settings import JobSettings
-from retail_spark.domains.forecast.settling import (
-    Frame,
-    chosen_rows,
-    forecast_rows,
-    measured_rows,
-    pools_of,
-    prior_sums,
-    priors_of,
-    tried_rows,
-)
 from tests.unit.forecast.shop import block, packed_of, recipe_of
 
 SATURDAY = date(2024, 1, 6)
