@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -22,3 +23,13 @@ def week_of(day: Column, *, starts_on: Weekday) -> Column:
     """The first day of the week that holds a date. A week is seven days, whatever the year."""
     since = F.datediff(day, F.lit(_MONDAY)) - F.lit(WEEKDAYS.index(starts_on))
     return F.date_sub(day, F.pmod(since, F.lit(7)).cast("int"))
+
+
+def last_whole_day(as_of: date, *, time_zone: str) -> date:
+    """The shop's last day that was over when the UTC day `as_of` ended: a later one is only known in part.
+
+    >>> last_whole_day(date(2024, 7, 4), time_zone="America/New_York")
+    datetime.date(2024, 7, 3)
+    """
+    midnight = datetime.combine(as_of + timedelta(days=1), time(), UTC)
+    return midnight.astimezone(ZoneInfo(time_zone)).date() - timedelta(days=1)

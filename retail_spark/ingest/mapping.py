@@ -18,7 +18,7 @@ from retail_spark.lake.contract import Contract
 from retail_spark.tables.silver import SILVER
 
 CANONICAL: dict[str, Contract] = {contract.table.parts[-1]: contract for contract in SILVER}
-HASHED_KEYS = frozenset({"sale_id", "event_id", "delivery_id", "exposure_id"})
+HASHED_KEYS = frozenset({"sale_id", "event_id", "delivery_id", "exposure_id", "spend_id"})
 """Keys that may be left out: then each is a hash of the raw row and the source's name."""
 FILLED = frozenset({"source", "source_file", "row_hash"})
 """Columns that ingest fills itself."""

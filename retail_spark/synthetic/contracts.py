@@ -135,6 +135,15 @@ RAW_DELIVERIES = _raw(
     destination="Country sent to.",
     incoterm="Trade term.",
 )
+RAW_MARKETING_SPEND = _raw(
+    "marketing_spend",
+    "One row per day and marketing channel.",
+    booking="Booking.",
+    day="Day.",
+    channel="Marketing channel, such as Paid Search.",
+    campaign="Campaign; missing where money is spent all year round.",
+    amount="Money spent.",
+)
 RAW = (
     RAW_SALES,
     RAW_PRODUCTS,
@@ -147,6 +156,7 @@ RAW = (
     RAW_EXPOSURES,
     RAW_SUPPLIERS,
     RAW_DELIVERIES,
+    RAW_MARKETING_SPEND,
 )
 
 

@@ -19,6 +19,7 @@ from retail_spark.synthetic import (
     exposures,
     faults,
     market,
+    marketing,
     shoppers,
     truths,
 )
@@ -87,13 +88,14 @@ def shops(run: Run, world: World, chance: Chance) -> Frames:
 
 
 def web(run: Run, products: DataFrame, customers: DataFrame, world: World, chance: Chance) -> Frames:
-    """The web shop's events and the weekly mail."""
+    """The web shop's events, the weekly mail, and what marketing costs."""
     visitors = clicks.to_visitors(run.spark, customers, world=world, chance=chance)
     visits = clicks.to_visits(visitors, world=world, chance=chance)
     events = run.stage("made_events", clicks.to_events(visits, products, world=world, chance=chance))
     return {
         contracts.RAW_EVENTS: clicks.to_event_log(events, world=world, chance=chance),
         contracts.RAW_EXPOSURES: exposures.to_exposures(run.spark, world=world, chance=chance),
+        contracts.RAW_MARKETING_SPEND: marketing.to_spend(run.spark, world=world),
         contracts.TRUE_SESSIONS: clicks.to_true_sessions(events),
     }
 

@@ -74,11 +74,13 @@ def _table(name: str, period: Column, grain: str) -> Contract:
 
 KPIS_DAILY = _table(
     "gold.kpis_daily",
-    Column("day", DATE, "Day of the shop."),
-    "One row per day, level, channel, store, category and currency with anything to report; at level all every day.",
+    Column("day", DATE, "Day of the shop, whole at the end of as_of (UTC)."),
+    "One row per day, level, channel, store, category and currency with anything to report; at level all every day. "
+    "What the sales tell is 0 where nothing was sold.",
 )
 KPIS_WEEKLY = _table(
     "gold.kpis_weekly",
     Column("week", DATE, "First day of the week; the first and the last week may be cut off."),
-    "One row per week, level, channel, store, category and currency with anything to report.",
+    "One row per week, level, channel, store, category and currency with anything to report; at level all every week. "
+    "What the sales tell is 0 where nothing was sold.",
 )

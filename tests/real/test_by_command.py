@@ -37,6 +37,12 @@ _GENERATED = {"synthetic", "synthetic_market", "complete_journey"}
 GONE = ("quarantined", "exact_duplicates", "filtered", "collapsed")
 
 
+KPIS_BESIDE_SALES = """
+SELECT k.day, k.revenue, k.customers, d.sold, d.buyers FROM k JOIN (
+  SELECT cast(sold_at AS date) AS day, sum(quantity * unit_price) AS sold,
+         count(DISTINCT CASE WHEN quantity > 0 THEN customer_id END) AS buyers
+  FROM s GROUP BY cast(sold_at AS date)) d ON d.day = k.day
+WHERE k.level = 'all'"""
 DEAR = {"online_retail", "complete_journey_sample", "dataco_orders", "bakery_newsvendor"}
 """Sources whose jobs take minutes even on a cut: by `make real`, until they are cheaper or CI has room."""
 
@@ -71,6 +77,17 @@ def test_every_gold_table_with_a_status_is_sound(shop: Shop) -> None:
         statuses = shop.statuses(table)
         failed = statuses.get("failed", 0)
         assert failed == 0, (table, statuses, shop.rows("SELECT * FROM t WHERE status = 'failed' LIMIT 2", t=table))
+
+
+def test_kpis_of_a_day_are_what_its_sales_add_up_to(shop: Shop) -> None:
+    """To half a cent: the job rounds each line to a millionth, so that the order of lines changes nothing."""
+    if "kpis" not in RUNS[shop.source]:
+        pytest.skip("no sales")
+    days = shop.rows(KPIS_BESIDE_SALES, k="gold.kpis_daily", s="silver.sales")
+    assert days
+    for day in days:
+        assert day["revenue"] == pytest.approx(day["sold"], rel=1e-9, abs=0.005), day
+        assert (day["customers"] or 0) == day["buyers"], day
 
 
 def test_a_second_call_of_a_job_is_unchanged(shop: Shop) -> None:

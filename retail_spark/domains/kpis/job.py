@@ -12,17 +12,17 @@ from pyspark.sql import functions as F
 from retail_spark.domains.kpis.lines import to_lines, with_dimensions
 from retail_spark.domains.kpis.measures import (
     to_figures,
+    to_period_rows,
     to_sales_figures,
     to_session_figures,
     to_spend_figures,
     to_stock_figures,
-    with_every_day,
 )
 from retail_spark.domains.kpis.settings import JobSettings
 from retail_spark.engine.job import Job, Outcome, Run, job
 from retail_spark.errors import InputError
 from retail_spark.frames.local_rows import frame_of_rows
-from retail_spark.frames.periods import day_of, week_of
+from retail_spark.frames.periods import day_of, last_whole_day, week_of
 from retail_spark.frames.sums import exact_sum
 from retail_spark.lake.contract import Contract
 from retail_spark.lake.write import replace_slice
@@ -47,14 +47,16 @@ class Shop:
 def kpis(run: Run, settings: JobSettings) -> Outcome:
     """Every figure of the business, each defined once: in the contracts. Raises InputError where nothing was sold."""
     products, stores = _read(run, PRODUCTS), _read(run, STORES)
+    last = last_whole_day(run.as_of, time_zone=settings.time_zone)
     lines = to_lines(run.read(SALES), products=products, stores=stores, time_zone=settings.time_zone)
-    lines = run.stage("lines", lines)
-    shop = _shop(lines, run)
-    parts = {"sales": lines, **_other_parts(run, settings, products=products, stores=stores)}
-    since = run.as_of - timedelta(days=settings.report_days - 1) if settings.report_days else shop.first_day
+    lines = run.stage("lines", lines.where(F.col("day") <= F.lit(last)))
+    shop = _shop(lines, last)
+    since = last - timedelta(days=settings.report_days - 1) if settings.report_days else shop.first_day
     since = max(since, shop.first_day)
-    every_day = _every_day(run, shop, since=since)
-    daily = _figures(parts, F.col("day"), days=1, shop=shop, every=every_day).where(F.col("period") >= F.lit(since))
+    days = run.spark.range(1).select(F.explode(F.sequence(F.lit(since), F.lit(last))).alias("day"))
+    parts = {"sales": lines, "days": days, **_other_parts(run, settings, products=products, stores=stores)}
+    parts = {name: frame.where(F.col("day") <= F.lit(last)) for name, frame in parts.items()}
+    daily = _figures(parts, F.col("day"), days=1, shop=shop).where(F.col("period") >= F.lit(since))
     week = week_of(F.col("day"), starts_on=settings.week_starts_on)
     first_week = week_of(F.lit(since), starts_on=settings.week_starts_on)
     weekly = _figures(parts, week, days=7, shop=shop).where(F.col("period") >= first_week)
@@ -80,7 +82,7 @@ def _read(run: Run, contract: Contract) -> DataFrame:
     return run.read(contract) if run.has(contract) else frame_of_rows(run.spark, [], contract.schema)
 
 
-def _shop(lines: DataFrame, run: Run) -> Shop:
+def _shop(lines: DataFrame, last: date) -> Shop:
     by_currency = lines.groupBy("currency").agg(
         F.count(F.lit(1)).alias("lines"),
         F.min("day").alias("first_day"),
@@ -90,7 +92,8 @@ def _shop(lines: DataFrame, run: Run) -> Shop:
     rows = sorted(by_currency.collect(), key=lambda row: (-row["lines"], row["currency"]))  # a handful of currencies
     if not rows:
         raise InputError(
-            f"{SALES.name} holds no line up to {run.as_of}.", fix="use a later --as-of, or ingest sales of that time"
+            f"{SALES.name} holds no line up to {last}, the last whole day of the shop.",
+            fix="use a later --as-of, or ingest sales of that time",
         )
     return Shop(
         currency=rows[0]["currency"],
@@ -108,37 +111,23 @@ def _other_parts(run: Run, settings: JobSettings, *, products: DataFrame, stores
         parts["stock"] = stock.withColumn("day", F.col("date"))
     if run.has(SESSIONS):
         begun = day_of(F.col("started_at"), time_zone=settings.time_zone)
-        parts["sessions"] = run.read(SESSIONS).withColumn("day", begun).where(F.col("day") <= F.lit(run.as_of))
+        parts["sessions"] = run.read(SESSIONS).withColumn("day", begun)
     if run.has(MARKETING_SPEND):
         spend = run.read(MARKETING_SPEND).withColumn("day", F.col("date"))
         parts["spend"] = spend.withColumn("currency", F.coalesce(F.upper("currency"), F.lit(UNKNOWN)))
     return parts
 
 
-def _figures(
-    parts: Mapping[str, DataFrame], period: Column, *, days: int, shop: Shop, every: DataFrame | None = None
-) -> DataFrame:
+def _figures(parts: Mapping[str, DataFrame], period: Column, *, days: int, shop: Shop) -> DataFrame:
     dated = {name: frame.withColumn("period", period) for name, frame in parts.items()}
-    sales = to_sales_figures(dated["sales"])
-    found = [sales if every is None else with_every_day(sales, every=every)]
+    found = [to_sales_figures(dated["sales"]), to_period_rows(dated["days"], currency=shop.currency)]
     if "stock" in dated:
         found.append(to_stock_figures(dated["stock"], currency=shop.currency))
     if "sessions" in dated:
         found.append(to_session_figures(dated["sessions"], currency=shop.currency))
     if "spend" in dated:
         found.append(to_spend_figures(dated["spend"]))
-    return to_figures(*found, days=days)
-
-
-def _every_day(run: Run, shop: Shop, *, since: date) -> DataFrame:
-    """A row of zeros at level all for every day: a day without a sale is told, and is no gap in a chart."""
-    none = {"gross_revenue": 0.0, "returned_revenue": 0.0, "units_sold": 0.0, "units": 0.0,
-            "orders": 0 if shop.has_orders else None, "customers": 0 if shop.has_customers else None,
-            "new_customers": 0 if shop.has_customers else None}  # fmt: skip
-    days = F.explode(F.sequence(F.lit(since), F.lit(run.as_of))).alias("period")
-    kinds = {name: "double" if isinstance(value, float) else "long" for name, value in none.items()}
-    zeros = {name: F.lit(value).cast(kinds[name]) for name, value in none.items()}
-    return run.spark.range(1).select(days, F.lit(shop.currency).alias("currency")).withColumns(zeros)
+    return to_figures(*found, days=days, has_orders=shop.has_orders, has_customers=shop.has_customers)
 
 
 def _metrics(lines: DataFrame, shop: Shop) -> dict[str, float]:

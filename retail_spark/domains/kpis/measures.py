@@ -38,11 +38,9 @@ def to_sales_figures(lines: DataFrame) -> DataFrame:
     )
 
 
-def with_every_day(figures: DataFrame, *, every: DataFrame) -> DataFrame:
-    """Adds the rows of `every` (a period, a currency and figures at level all) for which there are no figures yet."""
-    zeros = _at_the_top(every)
-    missing = zeros.join(figures, on=list(CELL), how="left_anti")
-    return figures.unionByName(missing, allowMissingColumns=True)
+def to_period_rows(days: DataFrame, *, currency: str) -> DataFrame:
+    """One row per period at level all, without figures: a period without a sale is told, and is no gap in a chart."""
+    return _at_the_top(days.select("period").distinct().withColumn("currency", F.lit(currency)))
 
 
 def to_stock_figures(stock: DataFrame, *, currency: str) -> DataFrame:
@@ -71,11 +69,18 @@ def to_spend_figures(spend: DataFrame) -> DataFrame:
     return _at_the_top(rows)
 
 
-def to_figures(*parts: DataFrame, days: int) -> DataFrame:
-    """One row per cell of any part, with every figure. `days` is the length of a period."""
+def to_figures(*parts: DataFrame, days: int, has_orders: bool, has_customers: bool) -> DataFrame:
+    """One row per cell of any part, with every figure. `days` is the length of a period.
+
+    Where nothing was sold, sums and counts are 0, as far as the sales tell them at all.
+    """
     rows = reduce(lambda left, right: left.join(right, on=list(CELL), how="full"), parts)
     absent = [name for name in _MADE_OF if name not in rows.columns]
     rows = rows.withColumns({name: F.lit(None).cast("double") for name in absent})
+    none = {**dict.fromkeys(_SUMS, 0), "orders": 0 if has_orders else None,
+            **dict.fromkeys(("customers", "new_customers"), 0 if has_customers else None)}  # fmt: skip
+    unsold = F.col("gross_revenue").isNull()
+    rows = rows.withColumns({name: F.when(unsold, F.lit(n)).otherwise(F.col(name)) for name, n in none.items()})
     by = F.try_divide
     return rows.withColumns({
         "revenue": F.col("gross_revenue") - F.col("returned_revenue"),
@@ -95,6 +100,7 @@ def to_figures(*parts: DataFrame, days: int) -> DataFrame:
     })  # fmt: skip
 
 
+_SUMS = ("gross_revenue", "returned_revenue", "units_sold", "units")
 _MADE_OF = ("stocked_item_days", "out_of_stock_item_days", "_on_hand", "_counted_days", "sessions", "_converted",
             "marketing_spend")  # fmt: skip
 

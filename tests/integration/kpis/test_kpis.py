@@ -34,7 +34,8 @@ LINES = [
     sale(5, 2, 3, 10.0, order_id="c", customer_id="ann"),
     sale(6, 2, 1, 7.0, order_id="d", currency="usd", customer_id="eve"),
     sale(7, 4, 1, 10.0, customer_id="bob", product_id="p9"),  # without an order, of an unknown product
-    sale(8, 4, 1, 10.0, order_id="e", hour=23),  # a guest; already the fifth in the shop's time zone
+    sale(8, 2, 1, 10.0, order_id="e", hour=23),  # a guest; already the third in the shop's time zone
+    sale(9, 5, 1, 99.0, order_id="f", hour=23),  # the sixth, of which only two hours are known as of the fifth
 ]
 
 
@@ -51,11 +52,23 @@ def lake(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Lake:
         {"product_id": "p2", "category": None},
     )
     put(found, STORES, {"store_id": "s1", "format": "online"}, {"store_id": "s2"})
-    counted = [("s1", "p1", 1, 0.0), ("s1", "p2", 1, 4.0), ("s1", "p1", 2, 6.0), ("s1", "p2", 2, -2.0)]
+    counted = [
+        ("s1", "p1", 1, 0.0),
+        ("s1", "p2", 1, 4.0),
+        ("s1", "p1", 2, 6.0),
+        ("s1", "p2", 2, -2.0),
+        ("s2", "p1", 2, 3.0),
+    ]
     put(found, INVENTORY, *({"store_id": s, "product_id": p, "date": date(2024, 7, d), "on_hand": n}
                             for s, p, d, n in counted))  # fmt: skip
     spent = {"date": date(2024, 7, 1), "channel": "Paid Search", "currency": "EUR"}
-    put(found, MARKETING_SPEND, {**spent, "spend_id": "m1", "amount": 20.0}, {**spent, "spend_id": "m2", "amount": 6.0})
+    put(
+        found,
+        MARKETING_SPEND,
+        {**spent, "spend_id": "m1", "amount": 20.0},
+        {**spent, "spend_id": "m2", "amount": 6.0},
+        {**spent, "spend_id": "m3", "amount": 5.0, "currency": "usd", "date": date(2024, 7, 4)},
+    )
     put_sessions(found)
     result = run(found, "kpis", time_zone="Europe/Berlin")
     assert result.status == "done"
@@ -127,20 +140,28 @@ def test_stock_sessions_and_spend_stand_at_level_all(lake: Lake) -> None:
 
 def test_negative_stock_is_none_on_hand(lake: Lake) -> None:
     row = cell(lake, 2)
-    assert (row["out_of_stock_item_days"], row["stock_turn"]) == (1, pytest.approx(3 * 365 / 6))
+    assert (row["out_of_stock_item_days"], row["stock_turn"]) == (1, pytest.approx(3 * 365 / 9))
 
 
 def test_a_day_without_a_sale_is_zeros_and_no_gap(lake: Lake) -> None:
     days = [row["day"].day for row in rows_of(lake, KPIS_DAILY, "day", level="all", currency="EUR")]
     assert days == [1, 2, 3, 4, 5]
-    row = cell(lake, 3)
+    row = cell(lake, 5)
     assert (row["revenue"], row["orders"], row["customers"]) == (0.0, 0, 0)
     assert row["return_rate"] is row["repeat_rate"] is row["gross_margin"] is row["average_order_value"] is None
 
 
 def test_days_begin_in_the_time_zone_of_the_shop_and_guests_are_no_customers(lake: Lake) -> None:
-    row = cell(lake, 5)
+    row = cell(lake, 3)
     assert (row["revenue"], row["orders"], row["customers"], row["new_customers"]) == (10.0, 1, None, None)
+
+
+def test_stock_or_spend_without_a_sale_stands_beside_zeros(lake: Lake) -> None:
+    store = cell(lake, 2, "store", store_id="s2")
+    assert (store["revenue"], store["orders"], store["customers"], store["stock_turn"]) == (0.0, 0, 0, 0.0)
+    row = cell(lake, 4, currency="USD")
+    assert (row["revenue"], row["marketing_spend"], row["return_on_ad_spend"]) == (0.0, 5.0, 0.0)
+    assert row["customer_acquisition_cost"] is None
 
 
 def test_levels_name_what_they_are_broken_down_by(lake: Lake) -> None:
@@ -161,7 +182,7 @@ def test_a_week_counts_a_customer_once(lake: Lake) -> None:
 
 
 def test_as_of_a_past_day_nothing_later_is_known_and_few_days_are_reported(lake: Lake) -> None:
-    result = run(lake, "kpis", as_of=date(2024, 7, 2), report_days=1)
+    result = run(lake, "kpis", as_of=date(2024, 7, 2), report_days=1, time_zone="Europe/Berlin")
     assert result.metrics["orders"] == 3.0
     days = {row["day"].day for row in rows_of(lake, KPIS_DAILY, as_of=date(2024, 7, 2))}
     assert days == {2}
