@@ -11,8 +11,8 @@ from retail_spark.domains.sessionize.funnels import to_funnels, to_steps
 from retail_spark.domains.sessionize.settings import Funnel, Step
 from retail_spark.errors import UsageError
 from retail_spark.frames.local_rows import frame_of_rows
-from tests.unit.sessions.events import DAY, at, event, frame
-from tests.unit.sessions.walks import Match, Walk
+from tests.unit.sessionize.events import DAY, at, event, frame
+from tests.unit.sessionize.walks import Match, Walk
 
 MODES = (
     "default", "strict_order", "strict_deduplication", "strict_increase", "strict_order, allow_reentry",
