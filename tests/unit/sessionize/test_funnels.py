@@ -75,7 +75,7 @@ def test_every_mode_walks_like_window_funnel_on_a_thousand_sessions(spark: Spark
     assert found["default"]["cart first"] == found["default"]["view first"] == 3
 
 
-def test_counts_by_day_leave_robots_out_and_name_every_step(spark: SparkSession) -> None:
+def test_counts_by_day_leave_bots_out_and_name_every_step(spark: SparkSession) -> None:
     rows = [
         ("ann", "23:30:00", {"f": 3}, False),
         ("ann", "10:00:00", {"f": 1}, False),
