@@ -21,7 +21,7 @@ pictures.mkdir(parents=True, exist_ok=True)
 
 # COMMAND ----------
 
-# Visits and conversion by channel, robots left out.
+# Visits and conversion by channel, bots left out.
 channels = run_sql(
     lake,
     "SELECT channel, count(*) AS sessions, avg(cast(is_converted AS double)) AS conversion FROM gold.sessions "

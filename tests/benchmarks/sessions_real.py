@@ -41,7 +41,7 @@ def main() -> None:
             )
             print(source, {name: round(value, 4) for name, value in result.metrics.items()})
             for row in by_bot.orderBy("is_bot").collect():
-                print("   robots" if row["is_bot"] else "   people", row.asDict())
+                print("   bots  " if row["is_bot"] else "   people", row.asDict())
             for row in sessions.groupBy("channel").count().orderBy(F.desc("count")).collect():
                 print("  ", row["channel"], row["count"])
 

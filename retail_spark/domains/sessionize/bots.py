@@ -1,4 +1,4 @@
-"""Robots: by the name they give themselves, and by what no person does. They are flagged, never dropped."""
+"""Bots are recognised by their user agent or by behaviour that no person shows. They are flagged, never dropped."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from importlib.resources import files
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-# Entries of the list that also name telephones, televisions, apps and browsers: only where a robot names itself.
+# Entries of the list that also name telephones, televisions, apps and browsers: only where a bot names itself.
 _ALSO_DEVICES = {"Sonic", "Butterfly", "Fever", "speedy", "Fluid", "ds9", "Expanse", "008\\/", "Sogou", "Viber"}
 _MISTAKEN = {"AP3A\\.240617\\.008"}
 """Entries that name a build of Android."""
-# Robots without an entry of their own mostly say what they are. Cubot is a telephone, Spider 8 a tablet, CamScanner an
+# Bots without an entry of their own mostly say what they are. Cubot is a telephone, Spider 8 a tablet, CamScanner an
 # app with a browser inside.
 _SAYS_SO = (
     r"[a-z0-9._-](?<!cu)bot([^a-z]|$)|(?<!cu)bot[/;]|^bot|crawl|spider(?! ?\d)|slurp|scrap(er|y|ing)"
@@ -57,20 +57,20 @@ _BROWSERS = (
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What no person does in one session."""
+    """Limits on one session: what lies beyond them is the behaviour of a bot."""
 
     events: int
-    """A session with fewer events tells too little."""
+    """A session with fewer events is not judged by its rate or its pauses."""
     events_per_minute: float
     dwell_micros: int
-    """Of a robot's pauses none is longer."""
+    """A session whose longest pause is at most this is a bot's, in microseconds."""
     breadth: int
-    """Different pages and products."""
+    """A session with at least so many different pages and products is a bot's."""
 
 
 @cache
 def agent_pattern() -> str:
-    """The (Java) pattern that finds the user agents of robots: the list of crawler-user-agents, and general rules.
+    """The (Java) pattern that finds the user agents of bots: the list of crawler-user-agents, and general rules.
 
     The list's entries mean what they say in its own letters: without regard to case, NING/ would be Lightning/.
     """
@@ -81,31 +81,31 @@ def agent_pattern() -> str:
     return "|".join([*placed, f"(?i:{general})"])
 
 
-def is_robot_agent(user_agent: Column) -> Column:
-    """True for the user agent of a robot; False for NULL and the empty text, which say nothing."""
+def is_bot_agent(user_agent: Column) -> Column:
+    """True for the user agent of a bot; False for NULL and the empty text, which say nothing."""
     return F.coalesce((F.trim(user_agent) != "") & user_agent.rlike(agent_pattern()), F.lit(False))
 
 
 def with_bot(sessions: DataFrame, *, cut: DataFrame, behaviour: Behaviour) -> DataFrame:
-    """One row per session: adds is_bot and bot_reason; takes user_agent and longest_pause away.
+    """One row per session: adds is_bot and bot_reason, and drops user_agent and longest_pause.
 
     `cut` are the events with their session_id. Every different user agent is matched once: as a column of the distinct
     ones, because a filter on them would be pushed below the distinct and match every row.
     """
     agents = sessions.select("user_agent").where(F.col("user_agent").isNotNull()).distinct()
-    robots = agents.withColumn("_is_robot", is_robot_agent(F.col("user_agent")))
+    bots = agents.withColumn("_is_bot_agent", is_bot_agent(F.col("user_agent")))
     many = sessions.where(F.col("events") >= behaviour.breadth).select("session_id")
     seen = cut.join(many, on="session_id", how="left_semi").groupBy("session_id")
     breadth = seen.agg(F.count_distinct(F.coalesce("product_id", "page_url")).alias("_breadth"))
-    # user_agent is the key of robots, session_id of breadth: many to one.
-    known = sessions.join(robots, on="user_agent", how="left").join(breadth, on="session_id", how="left")
+    # user_agent is the key of bots, session_id of breadth: many to one.
+    judged = sessions.join(bots, on="user_agent", how="left").join(breadth, on="session_id", how="left")
     enough = F.col("events") >= behaviour.events
     rate = (F.col("events") - 1) * 60.0 >= behaviour.events_per_minute * F.col("duration_seconds")
     reason = (
-        F.when(F.col("_is_robot"), F.lit("user_agent"))
+        F.when(F.col("_is_bot_agent"), F.lit("user_agent"))
         .when(enough & rate, F.lit("rate"))
         .when(enough & (F.col("longest_pause") <= behaviour.dwell_micros), F.lit("no_dwell"))
         .when(F.col("_breadth") >= behaviour.breadth, F.lit("breadth"))
     )
-    flagged = known.withColumn("bot_reason", reason).withColumn("is_bot", F.col("bot_reason").isNotNull())
-    return flagged.drop("_is_robot", "_breadth", "user_agent", "longest_pause")
+    flagged = judged.withColumn("bot_reason", reason).withColumn("is_bot", F.col("bot_reason").isNotNull())
+    return flagged.drop("_is_bot_agent", "_breadth", "user_agent", "longest_pause")

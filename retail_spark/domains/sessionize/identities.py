@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 def to_identities(sessions: DataFrame, *, max_customers: int) -> DataFrame:
     """One row per visitor_id that is known to be a customer: the last one wins. Needs all sessions of a visitor.
 
-    A visitor with more than `max_customers` customers is a shared device, and robots are nobody: neither has a row.
+    A visitor with more than `max_customers` customers is a shared device, and bots are nobody: neither has a row.
     """
     known = sessions.where(F.col("customer_id").isNotNull() & ~F.col("is_bot"))
     when = F.struct("identified_at", "session_id")

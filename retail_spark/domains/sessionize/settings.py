@@ -55,7 +55,7 @@ def _shop_funnel() -> dict[str, Funnel]:
 
 
 class JobSettings(Section):
-    """When a session ends, who is a robot, and what is counted."""
+    """When a session ends, who is a bot, and what is counted."""
 
     rule: Literal["gap", "client_session_id"] = setting(
         "gap",
@@ -93,15 +93,15 @@ class JobSettings(Section):
         90, "how long the last channel other than Direct is remembered", unit="days", ge=1, le=3650
     )
 
-    bot_events: int = setting(30, "events from which a session can be a robot's by its behaviour", unit="events", ge=2)
+    bot_events: int = setting(30, "events from which a session can be a bot's by its behaviour", unit="events", ge=2)
     bot_events_per_minute: float = setting(
-        20.0, "a session with so many events a minute is a robot's", unit="events per minute", gt=0
+        20.0, "a session with so many events a minute is a bot's", unit="events per minute", gt=0
     )
     bot_dwell_seconds: float = setting(
-        1.0, "a session in which nothing is looked at longer than this is a robot's", unit="seconds", ge=0
+        1.0, "a session in which nothing is looked at longer than this is a bot's", unit="seconds", ge=0
     )
     bot_breadth: int = setting(
-        100, "a session with so many different pages and products is a robot's", unit="pages", ge=2
+        100, "a session with so many different pages and products is a bot's", unit="pages", ge=2
     )
 
     max_customers: int = setting(

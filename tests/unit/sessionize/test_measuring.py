@@ -7,7 +7,7 @@ from pyspark.sql import Row, SparkSession
 from retail_spark.domains.sessionize.cut import Rule, with_sessions
 from retail_spark.domains.sessionize.job import to_measured
 from retail_spark.domains.sessionize.settings import JobSettings
-from tests.unit.sessions.events import event, frame
+from tests.unit.sessionize.events import event, frame
 
 GAP = Rule(gap_micros=30 * 60 * 1_000_000)
 

@@ -1,4 +1,4 @@
-"""The made-up retailer knows its sessions and its robots: both are found again."""
+"""The made-up retailer knows its sessions and its bots: both are found again."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_true_sessions_are_found_again(told: tuple[DataFrame, DataFrame]) ->
 
 
 @pytest.mark.slow
-def test_robots_are_found_whether_they_say_so_or_not_and_people_are_none(told: tuple[DataFrame, DataFrame]) -> None:
+def test_bots_are_found_whether_they_say_so_or_not_and_people_are_none(told: tuple[DataFrame, DataFrame]) -> None:
     events, truth = told
     own = JobSettings()
     cut = with_sessions(events, rule=rule_of(own))

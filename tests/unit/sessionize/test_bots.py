@@ -3,12 +3,12 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from retail_spark.domains.sessionize.bots import Behaviour, is_robot_agent, with_bot
+from retail_spark.domains.sessionize.bots import Behaviour, is_bot_agent, with_bot
 from retail_spark.frames.local_rows import frame_of_rows
 
 _APPLE = "AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.1"
 _WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
-ROBOTS = (
+BOTS = (
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
     f"Mozilla/5.0 {_WEBKIT[:-1]}; compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm) Chrome/116",
     "GOOGLEBOT/2.1 (+HTTP://WWW.GOOGLE.COM/BOT.HTML)",
@@ -67,17 +67,17 @@ PEOPLE = (
 PLAIN = Behaviour(events=30, events_per_minute=20.0, dwell_micros=1_000_000, breadth=100)
 
 
-def test_robots_are_known_by_their_agent_and_people_are_not(spark: SparkSession) -> None:
-    agents = frame_of_rows(spark, [(a,) for a in (*ROBOTS, *PEOPLE, None)], "agent string")
-    found = {row.agent for row in agents.where(is_robot_agent(F.col("agent"))).collect()}
-    assert found == set(ROBOTS)
+def test_bots_are_known_by_their_agent_and_people_are_not(spark: SparkSession) -> None:
+    agents = frame_of_rows(spark, [(a,) for a in (*BOTS, *PEOPLE, None)], "agent string")
+    found = {row.agent for row in agents.where(is_bot_agent(F.col("agent"))).collect()}
+    assert found == set(BOTS)
 
 
 def test_behaviour_that_no_person_shows_flags_a_session_and_nothing_is_dropped(spark: SparkSession) -> None:
-    person, robot = PEOPLE[0], ROBOTS[0]
+    person, bot = PEOPLE[0], BOTS[0]
     rows = [
         ("reads", 29, 10.0, 900_000, person, None),
-        ("named", 1, 0.0, None, robot, "user_agent"),
+        ("named", 1, 0.0, None, bot, "user_agent"),
         ("fast", 31, 90.0, 60_000_000, person, "rate"),
         ("steady", 31, 91.0, 60_000_000, person, None),
         ("restless", 200, 6000.0, 1_000_000, None, "no_dwell"),

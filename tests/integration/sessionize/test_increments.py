@@ -18,8 +18,8 @@ from retail_spark.tables.sessionize import (
     SESSIONS,
     VISITOR_IDENTITIES,
 )
-from tests.integration.sessions.conftest import Clicks
-from tests.unit.sessions.events import DAY, at, event
+from tests.integration.sessionize.conftest import Clicks
+from tests.unit.sessionize.events import DAY, at, event
 
 # around the gap of 30 minutes, the cap of an hour and midnight
 PAUSES = [0, 1, 600_000_000, 1_800_000_000 - 1, 1_800_000_000, 1_800_000_001, 3_600_000_000, 40_000_000_000]

@@ -11,8 +11,8 @@ from retail_spark.domains.sessionize.funnels import to_funnels, to_steps
 from retail_spark.domains.sessionize.settings import Funnel, Step
 from retail_spark.errors import UsageError
 from retail_spark.frames.local_rows import frame_of_rows
-from tests.unit.sessions.events import DAY, at, event, frame
-from tests.unit.sessions.walks import Match, Walk
+from tests.unit.sessionize.events import DAY, at, event, frame
+from tests.unit.sessionize.walks import Match, Walk
 
 MODES = (
     "default", "strict_order", "strict_deduplication", "strict_increase", "strict_order, allow_reentry",
@@ -75,7 +75,7 @@ def test_every_mode_walks_like_window_funnel_on_a_thousand_sessions(spark: Spark
     assert found["default"]["cart first"] == found["default"]["view first"] == 3
 
 
-def test_counts_by_day_leave_robots_out_and_name_every_step(spark: SparkSession) -> None:
+def test_counts_by_day_leave_bots_out_and_name_every_step(spark: SparkSession) -> None:
     rows = [
         ("ann", "23:30:00", {"f": 3}, False),
         ("ann", "10:00:00", {"f": 1}, False),

@@ -29,7 +29,7 @@ from retail_spark.tables.sessionize import (
 )
 from retail_spark.tables.silver import EVENTS
 from tests.conftest import DATA_ROOT
-from tests.unit.sessions.events import event, frame
+from tests.unit.sessionize.events import event, frame
 
 SOURCES = Path(__file__).parents[3] / "conf" / "sources"
 TABLES = (SESSION_EVENTS, SESSIONS, VISITOR_IDENTITIES, FUNNELS)

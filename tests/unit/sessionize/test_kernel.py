@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from retail_spark.domains.sessionize.cut import Rule, dead_letter_reason, with_sessions
-from tests.unit.sessions.events import at, event, frame
+from tests.unit.sessionize.events import at, event, frame
 
 GAP = Rule(gap_micros=30 * 60 * 1_000_000)
 HOUR = 3600 * 1_000_000

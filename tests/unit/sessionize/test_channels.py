@@ -12,7 +12,7 @@ from retail_spark.domains.sessionize.channels import host_of, with_channel, with
 from retail_spark.domains.sessionize.source_categories import category_of, sources
 from retail_spark.frames.local_rows import frame_of_rows
 from retail_spark.tables.sessionize import CHANNELS
-from tests.unit.sessions.events import DAY
+from tests.unit.sessionize.events import DAY
 
 # referrer, utm_source, utm_medium, utm_campaign -> channel
 CASES: list[tuple[str | None, str | None, str | None, str | None, str]] = [

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from retail_spark.domains.sessionize.settings import Funnel, Step
-from tests.unit.sessions.walks import Match, Walk
+from tests.unit.sessionize.walks import Match, Walk
 
 
 def level(told: str, *modes: str, steps: str = "abcd", window: int = 10_000) -> int:

@@ -24,7 +24,7 @@ from retail_spark.lake.contract import LINEAGE, Contract
 from retail_spark.lake.lake import Lake, Pin
 from retail_spark.lake.write import Write, upsert
 from retail_spark.tables.silver import EVENTS
-from tests.unit.sessions.events import frame
+from tests.unit.sessionize.events import frame
 
 EVER = date(2024, 12, 31)
 
