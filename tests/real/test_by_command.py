@@ -28,6 +28,7 @@ RUNS = {
     "cdnow": {"kpis"},
     "scms_deliveries": {"supplier_risk"},
     "apache_access_log": {"sessionize"},
+    "cookie_cats_ab": {"experiments"},
     "diginetica_views": {"sessionize"},
 }
 """Source -> the jobs beside ingest that it feeds."""
