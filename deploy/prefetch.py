@@ -126,7 +126,7 @@ def tell_spark(spark_home: Path, defaults: dict[str, str]) -> None:
     """Writes conf/ of pip's Spark, and spares its scripts the search for a Python that knows where Spark is."""
     conf = spark_home / "conf"
     conf.mkdir(exist_ok=True)
-    shutil.copyfile(Path(retail_spark.__file__).with_name("log4j2.properties"), conf / "log4j2.properties")
+    shutil.copyfile(Path(retail_spark.__file__).parent / "spark" / "log4j2.properties", conf / "log4j2.properties")
     lines = [f"{key} {value}\n" for key, value in defaults.items()]
     (conf / "spark-defaults.conf").write_text("".join(lines), encoding="utf-8")
     (conf / "spark-env.sh").write_text(

@@ -16,7 +16,7 @@ STATUSES = (
     "no_variation",
     "huge_values",
 )
-"""Why a comparison has no figures, or none to trust; see docs/experiments.md."""
+"""Why a comparison has no figures, or none to trust; see docs/domains/experiments.md."""
 METHODS = ("plain", "cuped", "stratified", "clustered")
 
 

@@ -18,8 +18,6 @@ from retail_spark.lake.contract import (
 
 LEVELS = ("store_product", "product", "category", "store", "region", "total")
 STATUSES = ("ok", "outlier", "failed")
-QUANTILES = {"lo_95": 0.025, "p10": 0.1, "p50": 0.5, "p90": 0.9, "hi_95": 0.975}
-"""Column -> the share of outcomes that lie below."""
 
 
 def _units(name: str, comment: str) -> Column:

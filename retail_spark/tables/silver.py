@@ -20,6 +20,7 @@ from retail_spark.lake.contract import (
 )
 from retail_spark.tables.assignments import ASSIGNMENTS, OUTCOMES
 from retail_spark.tables.marketing import MARKETING_SPEND
+from retail_spark.tables.subscriptions import SUBSCRIPTIONS
 
 
 def _optional(name: str, kind: object, comment: str, check: str | None = None, *, subject: bool = False) -> Column:
@@ -269,6 +270,7 @@ SILVER: tuple[Contract, ...] = (
     MARKETING_SPEND,
     ASSIGNMENTS,
     OUTCOMES,
+    SUBSCRIPTIONS,
 )
 
 

@@ -14,8 +14,6 @@ from retail_spark.lake.contract import (
     snapshot,
 )
 
-BASE = "(base)"
-"""Name under which the model's constant stands among the contributions."""
 BANDS = ("low", "medium", "high", "critical")
 TRENDS = ("better", "steady", "worse")
 LEVELS = ("all", "lane", "supplier", "supplier_lane", "supplier_lane_category")

@@ -20,9 +20,9 @@ from causaldemand.metrics.panel_scorer import score_scenarios, summarize
 from retail_spark.config.section import LakeSettings, Settings
 from retail_spark.domains.elasticity.estimate.category import COLUMNS, CONTROL, Rules, estimate_rows
 from retail_spark.domains.elasticity.estimate.cross_price import cross_rows
+from retail_spark.domains.elasticity.estimate.double_ml import double_ml_rows
 from retail_spark.domains.elasticity.estimate.posterior import unit_columns
 from retail_spark.domains.elasticity.estimate.run import first_stages
-from retail_spark.domains.elasticity.models.double_ml import double_ml_rows
 from retail_spark.domains.elasticity.panel.cells import SHARES
 from retail_spark.domains.elasticity.settings import JobSettings
 from retail_spark.spark.session import get_session

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.config.section import LakeSettings, Settings, SparkSettings
 from retail_spark.domains.elasticity.models.least_squares import solve_small
-from retail_spark.domains.elasticity.models.moments import matrices, stacked, to_moments, within
+from retail_spark.domains.elasticity.panel.moments import matrices, stacked, to_moments, within
 from retail_spark.spark.session import get_session
 from retail_spark.synthetic.chance import Chance
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import DATA_ROOT
-from tests.real.cuts import cut_folder
+from tests.real.cuts import cut_folder, folder_of
 from tests.real.shops import Shop
 
 ShopOf = Callable[[str], Shop]
@@ -18,7 +18,7 @@ def cut_shop(tmp_path_factory: pytest.TempPathFactory) -> ShopOf:
 
     def open_shop(source: str) -> Shop:
         if source not in shops:
-            whole = DATA_ROOT / source
+            whole = DATA_ROOT / folder_of(source)
             assert whole.is_dir(), f"{whole} is not there: set RETAIL_SPARK__DATA_ROOT to the folder of real data"
             home = tmp_path_factory.mktemp(source)
             shops[source] = Shop(source, cut_folder(source, DATA_ROOT, home / "data"), home / "lake")

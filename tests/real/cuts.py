@@ -33,12 +33,21 @@ CUTS: dict[str, dict[str, Keep]] = {
 """Source -> its large files, and the lines of each that are kept; files and sources not named stay whole."""
 
 
+FOLDERS = {"cdnow_sample": "cdnow"}
+"""Sources that share the folder of another."""
+
+
+def folder_of(source: str) -> str:
+    """The folder of real data that the source's mapping reads."""
+    return FOLDERS.get(source, source)
+
+
 def cut_folder(source: str, whole: Path, target: Path) -> Path:
     """A data root that holds the source's folder, large files cut. Lines keep their order."""
-    folder = target / source
+    folder = target / folder_of(source)
     folder.mkdir(parents=True)
     kept = CUTS.get(source, {})
-    for path in (whole / source).iterdir():
+    for path in (whole / folder_of(source)).iterdir():
         if path.name in kept:
             (folder / path.name).write_bytes(gzip.compress(_cut(path, kept[path.name]), compresslevel=1))
         elif path.is_file():

@@ -45,6 +45,23 @@ EXCERPTS: dict[str, tuple[Excerpt, ...]] = {
             "ORDER BY experiment_id, metric, variant LIMIT 10",
         ),
     ),
+    "customers": (
+        Excerpt(
+            "Good customers who may have left: whom to write",
+            ("gold.customer_value", "gold.churn_risk"),
+            "SELECT v.customer_id, v.spend, v.purchases, v.quiet_days, c.p_alive, c.reason "
+            "FROM {gold.customer_value} v JOIN {gold.churn_risk} c ON v.customer_id = c.customer_id "
+            "AND v.as_of = c.as_of WHERE v.as_of = {newest} AND c.risk_band = 'medium' AND v.purchases > 2 "
+            "ORDER BY v.spend DESC, v.customer_id LIMIT 10",
+        ),
+        Excerpt(
+            "What first purchases of a month became",
+            ("gold.cohort_retention",),
+            "SELECT cohort, months_since, customers, retention, cumulative_revenue_per_customer "
+            "FROM {gold.cohort_retention} WHERE as_of = {newest} AND months_since IN (1, 3, 6) AND is_complete "
+            "ORDER BY cohort DESC, months_since LIMIT 10",
+        ),
+    ),
     "recommend": (
         Excerpt(
             "What a new customer is offered first",

@@ -26,7 +26,6 @@ from retail_spark.domains.elasticity.estimate.run import (
 )
 from retail_spark.domains.elasticity.evaluate import Errors, errors_of, to_errors
 from retail_spark.domains.elasticity.figures import forest_figure, margin_figure, shrinkage_figure
-from retail_spark.domains.elasticity.models.identification import warnings_of
 from retail_spark.domains.elasticity.outputs import (
     by_category,
     by_champion,
@@ -36,6 +35,7 @@ from retail_spark.domains.elasticity.outputs import (
     to_estimate_table,
 )
 from retail_spark.domains.elasticity.panel.cells import SHARES, UNIT
+from retail_spark.domains.elasticity.panel.identification import warnings_of
 from retail_spark.domains.elasticity.pricing.items import to_advice, to_items, to_plans
 from retail_spark.domains.elasticity.pricing.optimise import Item, PriceRules, recommend
 from retail_spark.domains.elasticity.served import DemandModel

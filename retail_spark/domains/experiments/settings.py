@@ -65,7 +65,8 @@ class JobSettings(Section):
     """What is measured, what was planned, and how sure one must be."""
 
     metrics: dict[str, Metric] = setting(
-        dict, "metrics by name (docs/experiments.md has an example); empty: the mean of every metric in silver.outcomes"
+        dict,
+        "metrics by name (docs/domains/experiments.md has an example); empty: the mean of every metric in silver.outcomes",
     )
     experiments: dict[str, Plan] = setting(
         dict, "experiment_id -> what was planned: control, weights, renamed, metrics, planned_units"

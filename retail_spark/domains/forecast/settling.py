@@ -21,7 +21,7 @@ from retail_spark.domains.forecast.select import Prior, choose, picked, score
 from retail_spark.domains.forecast.series.availability import open_shares
 from retail_spark.domains.forecast.series.panel import ATTRIBUTES, KEYS, Array, Panel, to_panel
 from retail_spark.domains.forecast.series.periods import easter
-from retail_spark.tables.forecast import QUANTILES
+from retail_spark.tables.values import QUANTILES
 
 ALL = "*"
 POLICY = "policy"

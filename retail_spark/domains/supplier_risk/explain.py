@@ -7,7 +7,7 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from retail_spark.frames.sums import exact_mean
-from retail_spark.tables.supplier_risk import BASE
+from retail_spark.tables.values import CONTRIBUTION_BASE as BASE
 
 _LEAST_WEIGHT = 0.05
 """Log odds below which a contribution is not worth a word."""

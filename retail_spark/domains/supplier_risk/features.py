@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from retail_spark.domains.supplier_risk.deliveries import SHRUNK, column_of, history_names, with_histories
+from retail_spark.domains.supplier_risk.encoder import Encoder, Feature
 from retail_spark.domains.supplier_risk.recipe import Recipe
 from retail_spark.errors import UsageError
 
@@ -24,15 +18,6 @@ IDS = (
 _CALENDAR = {
     "promised_month": F.month, "promised_weekday": F.dayofweek, "ordered_hour": F.hour, "ordered_weekday": F.dayofweek,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A feature: its name, the group that its contributions are told under, and how it is stored."""
-
-    name: str
-    group: str
-    is_text: bool = False
 
 
 def features_of(recipe: Recipe) -> tuple[Feature, ...]:
@@ -81,45 +66,6 @@ def _size(name: str, *, is_log: bool) -> Column:
     else:
         size = column_of(name).cast("string").try_cast("double")
     return F.when(size > -1, F.log1p(size)) if is_log else size
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """Turns features into the numbers of a matrix: a text becomes its place among the known values, -1 for others.
-
-    `values` is feature name -> its known values, sorted. What is missing stays missing (NaN).
-    """
-
-    features: tuple[Feature, ...]
-    values: Mapping[str, Sequence[str]]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The features' names, in the order of the matrix' columns."""
-        return tuple(feature.name for feature in self.features)
-
-    def matrix(self, frame: pd.DataFrame) -> npt.NDArray[np.float32]:
-        """One row per row of the frame, one column per feature."""
-        found = np.empty((len(frame), len(self.features)), dtype=np.float32)
-        for at, feature in enumerate(self.features):
-            given = frame[feature.name]
-            if feature.is_text:
-                place = {value: float(n) for n, value in enumerate(self.values[feature.name])}
-                codes = given.map(place).fillna(-1.0).where(given.notna(), np.nan)
-                found[:, at] = codes.to_numpy(dtype=np.float32)
-            else:
-                found[:, at] = pd.to_numeric(given, errors="coerce").to_numpy(dtype=np.float32)
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values; `from_json` reads them back."""
-        features = [[f.name, f.group, f.is_text] for f in self.features]
-        return {"features": features, "values": {name: list(known) for name, known in self.values.items()}}
-
-    @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> Encoder:
-        """What `to_json` wrote."""
-        return cls(tuple(Feature(*entry) for entry in given["features"]), given["values"])
 
 
 def fit_encoder(known: DataFrame, *, recipe: Recipe) -> Encoder:

@@ -43,7 +43,8 @@ from retail_spark.lake.write import Write, replace_slice
 from retail_spark.modelling.boosters import check_can_train
 from retail_spark.modelling.gate import Gate, Verdict
 from retail_spark.tables.silver import DELIVERIES, SUPPLIERS
-from retail_spark.tables.supplier_risk import BASE, DELIVERY_RISK, SUPPLIER_LEVELS, SUPPLIER_RISK
+from retail_spark.tables.supplier_risk import DELIVERY_RISK, SUPPLIER_LEVELS, SUPPLIER_RISK
+from retail_spark.tables.values import CONTRIBUTION_BASE as BASE
 
 _EPOCH = date(1970, 1, 1)
 _RECENT_DAYS = 180

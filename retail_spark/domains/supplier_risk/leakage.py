@@ -6,8 +6,8 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from retail_spark.domains.supplier_risk.encoder import Encoder, Feature
 from retail_spark.domains.supplier_risk.evaluate import auc
-from retail_spark.domains.supplier_risk.features import Encoder, Feature
 from retail_spark.errors import InputError
 
 _STEPS = 50

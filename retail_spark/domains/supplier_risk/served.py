@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from retail_spark.domains.supplier_risk.features import Encoder
+from retail_spark.domains.supplier_risk.encoder import Encoder
 from retail_spark.stats.calibration import Calibration, sigmoid
-from retail_spark.tables.supplier_risk import BASE
+from retail_spark.tables.values import CONTRIBUTION_BASE as BASE
 
 SCORES = ("p_late", "p_late_raw", "margin", "delay_p50_days", "delay_p90_days")
 BOOSTERS = ("late", "delay")

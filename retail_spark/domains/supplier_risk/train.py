@@ -13,8 +13,9 @@ from pyspark.sql import functions as F
 
 from retail_spark.domains.supplier_risk.baselines import LOGISTIC, inside, with_logistic
 from retail_spark.domains.supplier_risk.deliveries import SHRUNK
+from retail_spark.domains.supplier_risk.encoder import Encoder
 from retail_spark.domains.supplier_risk.evaluate import Measured, bin_margin, measure, to_bins
-from retail_spark.domains.supplier_risk.features import Encoder, fit_encoder
+from retail_spark.domains.supplier_risk.features import fit_encoder
 from retail_spark.domains.supplier_risk.recipe import Recipe
 from retail_spark.domains.supplier_risk.served import Scorer
 from retail_spark.domains.supplier_risk.settings import JobSettings

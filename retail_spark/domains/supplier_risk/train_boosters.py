@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from retail_spark.domains.supplier_risk.features import IDS, Encoder
+from retail_spark.domains.supplier_risk.encoder import Encoder
+from retail_spark.domains.supplier_risk.features import IDS
 from retail_spark.domains.supplier_risk.recipe import Recipe
 from retail_spark.domains.supplier_risk.served import SCORES, Scorer
 from retail_spark.modelling.boosters import train_booster

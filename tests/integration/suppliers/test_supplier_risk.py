@@ -23,7 +23,8 @@ from retail_spark.lake.contract import Contract
 from retail_spark.lake.lake import Lake
 from retail_spark.lake.write import replace_slice
 from retail_spark.tables.silver import DELIVERIES
-from retail_spark.tables.supplier_risk import BASE, DELIVERY_RISK, SUPPLIER_LEVELS, SUPPLIER_RISK
+from retail_spark.tables.supplier_risk import DELIVERY_RISK, SUPPLIER_LEVELS, SUPPLIER_RISK
+from retail_spark.tables.values import CONTRIBUTION_BASE as BASE
 from tests.unit.suppliers.orders import at_noon, day, deliveries, many, order
 
 SMALL: dict[str, Any] = {

@@ -12,7 +12,7 @@ from retail_spark.domains.elasticity.estimate.cross_price import (
     false_discovery_rates,
     normal_means,
 )
-from retail_spark.domains.elasticity.models.double_ml import double_ml_rows
+from retail_spark.domains.elasticity.estimate.double_ml import double_ml_rows
 from retail_spark.domains.elasticity.settings import JobSettings
 
 

@@ -8,14 +8,14 @@ import pyfixest as pf
 import pytest
 
 from retail_spark.domains.elasticity.estimate.category import COLUMNS, Rules, estimate_rows
-from retail_spark.domains.elasticity.models.identification import (
+from retail_spark.domains.elasticity.models.least_squares import Fit
+from retail_spark.domains.elasticity.panel.identification import (
     RIVAL,
     least_left,
     left_shares,
     not_identified,
     warnings_of,
 )
-from retail_spark.domains.elasticity.models.least_squares import Fit
 from tests.benchmarks.in_memory import cells_of, net_of_effects, shrunk_of
 
 RULES = Rules(("cost", "other_markets"), 10.0, 0.01, 0.05, 0.001)

@@ -27,9 +27,9 @@ from retail_spark.domains.elasticity.models.least_squares import (
     overidentification_p,
     wald_f,
 )
-from retail_spark.domains.elasticity.models.moments import matrices, stacked, to_moments
 from retail_spark.domains.elasticity.panel.cells import SHARES
 from retail_spark.domains.elasticity.panel.fixed_effects import without_periods, without_units
+from retail_spark.domains.elasticity.panel.moments import matrices, stacked, to_moments
 from retail_spark.domains.elasticity.settings import Effects, JobSettings
 
 COLUMNS = ("y", PRICE, "base_price", "discount", *SHARES, "cost", "other_markets")

@@ -17,8 +17,8 @@ from retail_spark.domains.elasticity.estimate.category import CONTROL
 from retail_spark.domains.elasticity.estimate.estimate_rows import reason_of
 from retail_spark.domains.elasticity.models.hierarchical import Shrunk, shrink
 from retail_spark.domains.elasticity.models.least_squares import PRICE, Array, solve_small
-from retail_spark.domains.elasticity.models.moments import stacked
 from retail_spark.domains.elasticity.panel.cells import SHARES, UNIT
+from retail_spark.domains.elasticity.panel.moments import stacked
 from retail_spark.domains.elasticity.settings import JobSettings
 from retail_spark.frames.batches import fitted_to, names_of, repeated
 

@@ -20,21 +20,21 @@ from retail_spark.domains.elasticity.estimate.category import (
     to_pooled,
     to_within,
 )
+from retail_spark.domains.elasticity.estimate.double_ml import to_double_ml
 from retail_spark.domains.elasticity.estimate.estimate_rows import said_not_identified
 from retail_spark.domains.elasticity.estimate.posterior import to_shrunk, unit_columns, with_control
 from retail_spark.domains.elasticity.estimate.store_product_loglog import to_linear
 from retail_spark.domains.elasticity.estimate.store_product_poisson import to_sparse, to_sparse_pooled
-from retail_spark.domains.elasticity.models.double_ml import to_double_ml
-from retail_spark.domains.elasticity.models.identification import (
+from retail_spark.domains.elasticity.models.least_squares import PRICE
+from retail_spark.domains.elasticity.panel import cells as tf
+from retail_spark.domains.elasticity.panel.cells import SHARES, UNIT
+from retail_spark.domains.elasticity.panel.identification import (
     RIVAL,
     not_identified,
     to_left,
     warnings_of,
     without_rounding,
 )
-from retail_spark.domains.elasticity.models.least_squares import PRICE
-from retail_spark.domains.elasticity.panel import cells as tf
-from retail_spark.domains.elasticity.panel.cells import SHARES, UNIT
 from retail_spark.domains.elasticity.panel.lines import to_sold_units, with_line_flags
 from retail_spark.domains.elasticity.settings import JobSettings
 

@@ -13,9 +13,9 @@ from pyspark.sql import functions as F
 from retail_spark.domains.elasticity.estimate.estimate_rows import reason_of
 from retail_spark.domains.elasticity.models.hierarchical import design_effect, precisions_of
 from retail_spark.domains.elasticity.models.least_squares import Array, solve_small
-from retail_spark.domains.elasticity.models.moments import matrices, stacked, to_moments, within
 from retail_spark.domains.elasticity.models.ppml import by_group
 from retail_spark.domains.elasticity.panel.cells import UNIT
+from retail_spark.domains.elasticity.panel.moments import matrices, stacked, to_moments, within
 from retail_spark.frames.batches import names_of, repeated
 
 UNIT_SCHEMA = "category string, store_id string, product_id string, squares array<double>, products array<double>"

@@ -17,8 +17,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
-from retail_spark.domains.elasticity.models.moments import stacked
 from retail_spark.domains.elasticity.panel.cells import UNIT
+from retail_spark.domains.elasticity.panel.moments import stacked
 
 Array = npt.NDArray[np.float64]
 

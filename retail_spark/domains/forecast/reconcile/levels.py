@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.domains.forecast.settling import SHARES
 from retail_spark.frames.sums import exact_sum
-from retail_spark.tables.forecast import QUANTILES
+from retail_spark.tables.values import QUANTILES
 
 
 def with_members(rows: DataFrame, *, levels: Sequence[str]) -> DataFrame:

@@ -16,7 +16,7 @@ from retail_spark.domains.forecast.reconcile.mint import reconciled_rows
 from retail_spark.domains.forecast.series.aggregate import exact_sum, to_packed, to_periods
 from retail_spark.domains.forecast.series.panel import ENORMOUS, KEYS
 from retail_spark.domains.forecast.settling import Frame
-from retail_spark.tables.forecast import QUANTILES
+from retail_spark.tables.values import QUANTILES
 
 _NOT_ABOVE = ("store_product",)
 _BY_PRODUCT = "svd_seasonal"

@@ -1,0 +1,1 @@
+"""Models of when and for how much customers buy, in numpy and scipy."""
