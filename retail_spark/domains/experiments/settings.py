@@ -66,7 +66,7 @@ class JobSettings(Section):
 
     metrics: dict[str, Metric] = setting(
         dict,
-        "metrics by name (docs/domains/experiments.md has an example); empty: the mean of every metric in silver.outcomes",
+        "metrics by name, as in docs/domains/experiments.md; empty: the mean of every metric in silver.outcomes",
     )
     experiments: dict[str, Plan] = setting(
         dict, "experiment_id -> what was planned: control, weights, renamed, metrics, planned_units"
