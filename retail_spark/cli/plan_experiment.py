@@ -32,35 +32,39 @@ def plan(
     Raises UsageError for figures that no experiment can have.
     """
     variance = _variance(mean, deviation)
-    if not (mean > 0 and lift != 0 and 0 < power < 1 and 0 < alpha < 1 and ratio > 0 and (units_a_day or 1) > 0):
-        raise UsageError(
-            "mean, ratio and units a day must be above 0, lift must not be 0, power and alpha lie between 0 and 1.",
-            fix="see retail-spark plan-experiment --help",
-        )
-    if power <= alpha:
-        raise UsageError(f"a power of {power:g} is not above alpha {alpha:g}.", fix="raise --power")
+    _check(mean=mean, lift=lift, power=power, alpha=alpha, ratio=ratio, units_a_day=units_a_day)
     effect = lift * mean
     needed = units_needed(effect, variance=variance, power=power, ratio=ratio, alpha=alpha)
-    lines = [
+    found = (
         f"{needed:,} units in both groups together find an effect of {effect:+.6g} ({lift:+.2%} of {mean:g}) "
         f"with probability {power:.0%} at alpha {alpha:g}."
-    ]
+    )
     if units_a_day is None:
-        return lines[0]
+        return found
     days = math.ceil(needed / units_a_day)
-    lines += [
-        f"With {units_a_day:,} units a day that takes {days:,} days; whole weeks: {7 * math.ceil(days / 7):,}.",
-        "",
-    ]
+    weeks = f"With {units_a_day:,} units a day that takes {days:,} days; in whole weeks {7 * math.ceil(days / 7):,}."
     rows = []
     for duration in sorted({*_DURATIONS, days}):
         units = duration * units_a_day
-        if units < 2 * (1 + max(ratio, 1 / ratio)):
-            continue
-        found = power_of(effect, variance=variance, units=units, ratio=ratio, alpha=alpha)
-        least = smallest_effect(units, variance=variance, power=power, ratio=ratio, alpha=alpha)
-        rows.append((f"{duration:,}", f"{units:,}", f"{found:.0%}", f"{least / mean:.2%}"))
-    return "\n".join([*lines, aligned(["days", "units", "power", "smallest lift"], rows).rstrip("\n")])
+        if units >= 2 * (1 + max(ratio, 1 / ratio)):
+            chance = power_of(effect, variance=variance, units=units, ratio=ratio, alpha=alpha)
+            least = smallest_effect(units, variance=variance, power=power, ratio=ratio, alpha=alpha)
+            rows.append((f"{duration:,}", f"{units:,}", f"{chance:.0%}", f"{least / mean:.2%}"))
+    table = aligned(["days", "units", "power", "smallest lift"], rows).rstrip("\n")
+    return f"{found}\n{weeks}\n\n{table}"
+
+
+def _check(*, mean: float, lift: float, power: float, alpha: float, ratio: float, units_a_day: int | None) -> None:
+    if not (mean > 0 and lift != 0 and ratio > 0 and (units_a_day is None or units_a_day > 0)):
+        raise UsageError(
+            "mean, ratio and units a day must be above 0, and the lift must not be 0.",
+            fix="see retail-spark plan-experiment --help",
+        )
+    if not 0 < alpha < power < 1:
+        raise UsageError(
+            f"alpha {alpha:g} and power {power:g} must lie between 0 and 1, alpha below power.",
+            fix="the usual ones are 0.05 and 0.8",
+        )
 
 
 def _variance(mean: float, deviation: float | None) -> float:
