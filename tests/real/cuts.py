@@ -28,6 +28,7 @@ CUTS: dict[str, dict[str, Keep]] = {
     "walmart_weekly_sales": {"train.csv.gz": lambda line: line["Store"] in ("1", "2") and int(line["Dept"]) < 25},
     "complete_journey_sample": {"transactions_sample.csv.gz": one_in(6, "household_id")},
     "cookie_cats_ab": {"cookie_cats.csv.gz": one_in(10, "userid")},
+    "starbucks_promotion": {name: one_in(10, "ID") for name in ("training.csv.gz", "Test.csv.gz")},
     "dataco_orders": {"dataco_orders_180519.csv.gz": one_in(10, "Customer Id")},
 }
 """Source -> its large files, and the lines of each that are kept; files and sources not named stay whole."""
