@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special
 
 from retail_spark.stats.delta_method import Estimate
 
@@ -37,15 +37,15 @@ def difference_of_means(control: Estimate, treatment: Estimate, *, alpha: float 
     """
     error, freedom = _welch(control.variance, control.count, treatment.variance, treatment.count)
     effect = treatment.mean - control.mean
-    half = error * float(stats.t.ppf(1 - alpha / 2, freedom))
+    half = error * float(special.stdtrit(freedom, 1 - alpha / 2))
     lift = lift_low = lift_high = None
     if control.mean > 0 and treatment.mean > 0:
         ratio = treatment.mean / control.mean
         relative = (control.variance / control.mean**2, treatment.variance / treatment.mean**2)
         log_error, log_freedom = _welch(relative[0], control.count, relative[1], treatment.count)
-        factor = math.exp(min(700.0, log_error * float(stats.t.ppf(1 - alpha / 2, log_freedom))))
+        factor = math.exp(min(700.0, log_error * float(special.stdtrit(log_freedom, 1 - alpha / 2))))
         lift, lift_low, lift_high = ratio - 1, ratio / factor - 1, ratio * factor - 1
-    p_value = 2 * float(stats.t.sf(abs(effect) / error, freedom))
+    p_value = 2 * float(special.stdtr(freedom, -abs(effect) / error))
     return Difference(
         control.mean, treatment.mean, effect, effect - half, effect + half, lift, lift_low, lift_high, p_value, error
     )
@@ -69,14 +69,14 @@ def difference_of_proportions(
     error = math.sqrt(pooled * (1 - pooled) * (1 / first + 1 / second))
     correction = 0.5 * (1 / first + 1 / second) if is_corrected else 0.0
     effect = treatment.mean - control.mean
-    z = float(stats.norm.ppf(1 - alpha / 2))
+    z = float(special.ndtri(1 - alpha / 2))
     half = z * error + correction
     lift = lift_low = lift_high = None
     if control.mean > 0:
         ratio = treatment.mean / control.mean
         factor = math.exp(min(700.0, z * error / pooled + correction / control.mean))
         lift, lift_low, lift_high = ratio - 1, ratio / factor - 1, ratio * factor - 1
-    p_value = 2 * float(stats.norm.sf(max(abs(effect) - correction, 0.0) / error))
+    p_value = 2 * float(special.ndtr(-max(abs(effect) - correction, 0.0) / error))
     low, high = max(effect - half, -1.0), min(effect + half, 1.0)
     return Difference(control.mean, treatment.mean, effect, low, high, lift, lift_low, lift_high, p_value, error)
 

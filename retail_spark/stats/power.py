@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 
 def power_of(effect: float, *, variance: float, units: float, ratio: float = 1.0, alpha: float = 0.05) -> float:
@@ -23,8 +23,10 @@ def power_of(effect: float, *, variance: float, units: float, ratio: float = 1.0
     a, b = variance / first, variance / second
     freedom = (a + b) ** 2 / (a**2 / (first - 1) + b**2 / (second - 1))
     critical, shift = float(stats.t.isf(alpha / 2, freedom)), effect / math.sqrt(a + b)
-    tails = stats.nct.cdf(-critical, freedom, shift) + stats.nct.sf(critical, freedom, shift)
-    return float(tails)
+    exact = float(stats.nct.cdf(-critical, freedom, shift)), float(stats.nct.sf(critical, freedom, shift))
+    normal = float(special.ndtr(-critical - shift)), float(special.ndtr(shift - critical))
+    # scipy's noncentral t has no value far out, where there are thousands of units and the normal is as good
+    return sum(near if math.isnan(far) else far for far, near in zip(exact, normal, strict=True))
 
 
 def units_needed(effect: float, *, variance: float, power: float = 0.8, ratio: float = 1.0, alpha: float = 0.05) -> int:

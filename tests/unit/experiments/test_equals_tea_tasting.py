@@ -69,7 +69,7 @@ def test_means_ratios_proportions_cuped_and_false_discovery(seed: int) -> None:
     assert ours == pytest.approx([told[name]["pvalue_adj"] for name in found], rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, 2, 3, 4])  # in world 1 tea-tasting's own solver meets NaN
 def test_power_units_and_smallest_effect(seed: int) -> None:
     data = users(seed)
     variance = float(data["revenue"].var())
@@ -79,6 +79,12 @@ def test_power_units_and_smallest_effect(seed: int) -> None:
     assert units_needed(0.5, variance=variance) == needed
     effect = tt.Mean("revenue").solve_power(data, "effect_size")[0].effect_size
     assert smallest_effect(len(data), variance=variance) == pytest.approx(effect, rel=1e-9)
+
+
+def test_power_has_a_value_far_out() -> None:
+    assert power_of(0.5, variance=250.0, units=100_000) == pytest.approx(0.9988, abs=1e-4)
+    assert power_of(-50.0, variance=1.0, units=1_000_000) == pytest.approx(1.0)
+    assert units_needed(0.5, variance=float(users(1)["revenue"].var())) > 1000
 
 
 @pytest.mark.parametrize(("counts", "ratio"), [((510, 450), 1), ((44_700, 45_489), 1), ((700, 1500), 2)])
