@@ -176,6 +176,24 @@ def report(
     print(write_report(open_lake_for_query(settings), settings, to=to))
 
 
+@app.command("plan-experiment")
+def plan_experiment(
+    mean: Annotated[float, typer.Option(help="The metric in the control; without --deviation a share of units.")],
+    lift: Annotated[float, typer.Option(help="Smallest effect worth finding, as a share of the mean: 0.05 is 5 %.")],
+    deviation: Annotated[float | None, typer.Option(help="Standard deviation of the metric over units.")] = None,
+    power: Annotated[float, typer.Option(help="Probability of finding it.")] = 0.8,
+    alpha: Annotated[float, typer.Option(help="Probability of finding one that is not there.")] = 0.05,
+    ratio: Annotated[float, typer.Option(help="Units of the variant for each of the control.")] = 1.0,
+    units_a_day: Annotated[int | None, typer.Option(help="Units that are assigned in a day.")] = None,
+) -> None:
+    """Says how many units and days an experiment needs, and what shorter ones could show."""
+    from retail_spark.cli.plan_experiment import plan
+
+    print(
+        plan(mean=mean, deviation=deviation, lift=lift, power=power, alpha=alpha, ratio=ratio, units_a_day=units_a_day)
+    )
+
+
 @app.command()
 def config(
     config: Files = None,

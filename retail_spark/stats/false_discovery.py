@@ -8,7 +8,11 @@ from retail_spark.stats.arrays import Array
 
 
 def false_discovery_rates(p: Array) -> Array:
-    """The smallest false discovery rate at which each is a finding (Benjamini and Hochberg 1995)."""
+    """The smallest false discovery rate at which each is a finding (Benjamini and Hochberg 1995), in the order given.
+
+    >>> false_discovery_rates(np.array([0.01, 0.04, 0.03])).round(4).tolist()
+    [0.03, 0.04, 0.04]
+    """
     order = np.argsort(p, kind="stable")
     scaled = p[order] * len(p) / (np.arange(len(p)) + 1)
     rates = np.empty_like(p)

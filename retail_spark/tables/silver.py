@@ -18,6 +18,7 @@ from retail_spark.lake.contract import (
     Column,
     Contract,
 )
+from retail_spark.tables.assignments import ASSIGNMENTS, OUTCOMES
 from retail_spark.tables.marketing import MARKETING_SPEND
 from retail_spark.tables.subscriptions import SUBSCRIPTIONS
 
@@ -267,6 +268,8 @@ SILVER: tuple[Contract, ...] = (
     SUPPLIERS,
     DELIVERIES,
     MARKETING_SPEND,
+    ASSIGNMENTS,
+    OUTCOMES,
     SUBSCRIPTIONS,
 )
 

@@ -27,6 +27,8 @@ CUTS: dict[str, dict[str, Keep]] = {
     "dominicks_orange_juice": {"yx.csv.gz": among("store", "2", "5", "8", "12", "32", "44", "62", "71")},
     "walmart_weekly_sales": {"train.csv.gz": lambda line: line["Store"] in ("1", "2") and int(line["Dept"]) < 25},
     "complete_journey_sample": {"transactions_sample.csv.gz": one_in(6, "household_id")},
+    "cookie_cats_ab": {"cookie_cats.csv.gz": one_in(10, "userid")},
+    "starbucks_promotion": {name: one_in(10, "ID") for name in ("training.csv.gz", "Test.csv.gz")},
     "dataco_orders": {"dataco_orders_180519.csv.gz": one_in(10, "Customer Id")},
 }
 """Source -> its large files, and the lines of each that are kept; files and sources not named stay whole."""

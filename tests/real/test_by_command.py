@@ -29,6 +29,8 @@ RUNS = {
     "cdnow_sample": {"customers"},
     "scms_deliveries": {"supplier_risk"},
     "apache_access_log": {"sessionize"},
+    "cookie_cats_ab": {"experiments"},
+    "starbucks_promotion": {"experiments"},
     "diginetica_views": {"sessionize"},
 }
 """Source -> the jobs beside ingest that it feeds."""
@@ -150,6 +152,13 @@ def check_deliveries(shop: Shop) -> None:
     assert shop.count("gold.delivery_risk", "p_late < 0 OR p_late > 1 OR p_late IS NULL") == 0
 
 
+def check_experiments(shop: Shop) -> None:
+    rows = shop.rows("SELECT status, decision, effect, effect_low, effect_high FROM t", t="gold.experiment_results")
+    assert rows
+    assert {row["status"] for row in rows} == {"ok"}
+    assert all(row["effect_low"] <= row["effect"] <= row["effect_high"] for row in rows)
+
+
 def check_cdnow(shop: Shop) -> None:
     """Counts of PROVENANCE.md."""
     assert shop.count("silver.sales") == 69_659
@@ -178,6 +187,8 @@ CHECKS: dict[str, Callable[[Shop], None]] = {
     "dominicks_orange_juice": check_orange_juice,
     "walmart_weekly_sales": check_forecasts,
     "bakery_newsvendor": check_forecasts,
+    "cookie_cats_ab": check_experiments,
+    "starbucks_promotion": check_experiments,
     "cdnow": check_cdnow,
     "cdnow_sample": check_cdnow_sample,
     "scms_deliveries": check_deliveries,

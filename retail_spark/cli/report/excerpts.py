@@ -36,6 +36,15 @@ EXCERPTS: dict[str, tuple[Excerpt, ...]] = {
             "ORDER BY week DESC, currency LIMIT 10",
         ),
     ),
+    "experiments": (
+        Excerpt(
+            "What each experiment says",
+            ("gold.experiment_results",),
+            "SELECT experiment_id, metric, variant, effect, effect_low, effect_high, lift, adjusted_p_value, decision, "
+            "reason FROM {gold.experiment_results} WHERE as_of = {newest} "
+            "ORDER BY experiment_id, metric, variant LIMIT 10",
+        ),
+    ),
     "customers": (
         Excerpt(
             "Good customers who may have left: whom to write",

@@ -1,0 +1,1 @@
+"""The analysis of experiments from sums: numpy and scipy, without Spark."""
