@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from retail_spark import __version__
 from retail_spark.engine.catalogue import all_jobs
 
 REPO = Path(__file__).parents[3]
@@ -62,6 +63,5 @@ def test_the_licence_that_the_package_states_is_the_one_that_lies_there() -> Non
 
 
 def test_the_changelog_has_this_version() -> None:
-    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     log = (REPO / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.search(rf"^## \[{re.escape(project['version'])}\]", log, re.MULTILINE)
+    assert re.search(rf"^## \[{re.escape(__version__)}\]", log, re.MULTILINE)
