@@ -45,7 +45,7 @@ cohorts = run_sql(
 ).toPandas()
 grid = cohorts.pivot_table(index="cohort", columns="months_since", values="retention").sort_index()
 figure, axis = plt.subplots(figsize=(9, 4))
-picture = axis.imshow(100 * grid.to_numpy(dtype=float), aspect="auto", vmax=50)
+picture = axis.imshow(100 * grid.to_numpy(dtype=float), aspect="auto", vmin=0, vmax=100)
 axis.set_yticks(range(len(grid)), [str(day)[:7] for day in grid.index])
 axis.set(xlabel="months since the first purchase", ylabel="month of the first purchase")
 figure.colorbar(picture, label="% who came again")
