@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from retail_spark.cli.demo import conf_folder
 from retail_spark.config.section import Settings
-from retail_spark.engine.catalogue import all_jobs, entry
+from retail_spark.engine.catalogue import all_jobs, entry, in_order
 from retail_spark.engine.history import FINISHED, JOB_RUNS
 from retail_spark.engine.job import Result
 from retail_spark.engine.progress import Progress
@@ -31,7 +31,7 @@ CONFIG = (conf_folder() / "sources" / "synthetic.yml", REPO / "tests" / "quick.y
 GIVEN = "RETAIL_SPARK_TEST_LAKE"
 COMPUTED = ("raw", "truth", "silver", "gold", "ids")
 _APART = ("synthetic", "ingest", "maintain")
-DOMAINS = [name for name, job in all_jobs().items() if name not in _APART and not job.on_demand]
+DOMAINS = in_order(name for name, job in all_jobs().items() if name not in _APART and not job.on_demand)
 ORDER = ["synthetic", "ingest", *DOMAINS]
 
 

@@ -5,12 +5,12 @@ JOIN gold.latest_churn_risk c ON v.customer_id = c.customer_id
 ORDER BY v.expected_value DESC, v.customer_id
 LIMIT 50;
 
--- Whom to write before they are gone: frequent once, quiet now.
+-- Whom to write before they are gone: bought often, and have been quiet for longer than they used to be.
 SELECT c.customer_id, c.p_alive, c.reason, v.spend
 FROM gold.latest_churn_risk c
 JOIN gold.latest_customer_value v ON v.customer_id = c.customer_id
-WHERE c.p_alive BETWEEN 0.2 AND 0.6 AND v.purchases >= 3
-ORDER BY v.spend DESC, c.customer_id
+WHERE v.purchases >= 3 AND (c.p_alive IS NULL OR c.p_alive < 0.8)
+ORDER BY v.quiet_days / v.mean_days_between DESC, c.customer_id
 LIMIT 50;
 
 -- How much of each cohort came again, and what it has brought so far.

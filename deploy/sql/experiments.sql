@@ -4,11 +4,10 @@ SELECT experiment_id, metric, variant, round(effect, 4) AS effect, round(effect_
 FROM gold.latest_experiment_results
 ORDER BY experiment_id, is_guardrail, metric, variant;
 
--- Comparisons that say nothing, and how to mend them.
+-- Comparisons by status: those that say nothing come first, with how to mend them.
 SELECT experiment_id, metric, variant, status, error
 FROM gold.latest_experiment_results
-WHERE status <> 'ok'
-ORDER BY experiment_id, metric, variant;
+ORDER BY CASE status WHEN 'ok' THEN 1 ELSE 0 END, experiment_id, metric, variant;
 
 -- The looks of each comparison: an interval that leaves out 0 at any look is good evidence, whoever looks how often.
 SELECT experiment_id, metric, variant, look_on, units, effect, sequence_low, sequence_high, sequential_p_value
