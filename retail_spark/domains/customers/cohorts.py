@@ -72,6 +72,7 @@ def subscription_ends(subscriptions: DataFrame, *, as_of: date) -> pd.DataFrame:
 def _counted(rows: DataFrame) -> pd.DataFrame:
     counts = rows.groupBy("member", "week", "is_event").agg(F.count(F.lit(1)).alias("n")).toPandas()
     counts["member"] = counts["member"].fillna("unknown")
+    counts = counts.sort_values(["member", "week", "is_event"], ignore_index=True)
     largest = counts.groupby("member")["n"].sum().sort_values(ascending=False, kind="stable").index[:_MOST_MEMBERS]
     everybody = counts.assign(member=EVERYTHING)
     return pd.concat([everybody, counts[counts["member"].isin(largest)]], ignore_index=True)
