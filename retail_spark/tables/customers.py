@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 from retail_spark.lake.contract import BOOLEAN, DATE, DOUBLE, INT, LONG, STRING, Column, snapshot
+from retail_spark.tables.columns import number, one_of, optional_share
 from retail_spark.tables.values import CUSTOMER_SEGMENTS
-
-
-def _optional(name: str, comment: str, check: str | None = None) -> Column:
-    return Column(name, DOUBLE, comment, nullable=True, check=check)
-
-
-def _share(name: str, comment: str) -> Column:
-    return _optional(name, f"{comment}, share 0..1.", f"{name} BETWEEN 0 AND 1")
-
-
-def _one_of(name: str, values: tuple[str, ...]) -> str:
-    return f"{name} IN ({', '.join(map(repr, values))})"
 
 
 def _score(name: str, comment: str) -> Column:
@@ -36,23 +25,23 @@ CUSTOMER_VALUE = snapshot(
         Column("purchases", LONG, "Days on which the customer bought.", check="purchases >= 1"),
         Column("age_days", LONG, "Days from the first purchase to as_of.", check="age_days >= 0"),
         Column("quiet_days", LONG, "Days from the last purchase to as_of.", check="quiet_days >= 0"),
-        _optional("mean_days_between", "Days between purchases so far; NULL after one.", "mean_days_between > 0"),
+        number("mean_days_between", "Days between purchases so far; NULL after one.", "mean_days_between > 0"),
         Column("spend", DOUBLE, "What the customer has spent, returns taken off, in the currency of most lines."),
         Column("purchase_value", DOUBLE, "Expected value of a purchase to come, shrunk to that of all customers.",
                nullable=True, check="purchase_value >= 0"),
         Column("expected_purchases", DOUBLE, "Purchase days expected within customers.value.horizon_days.",
                check="expected_purchases >= 0"),
-        _optional("purchases_low", "Lower end of the 80 % interval of these.", "purchases_low >= 0"),
-        _optional("purchases_high", "Upper end of the 80 % interval of these.", "purchases_high >= purchases_low"),
-        _optional("expected_value", "expected_purchases times purchase_value.", "expected_value >= 0"),
-        _optional("value_low", "purchases_low times purchase_value.", "value_low >= 0"),
-        _optional("value_high", "purchases_high times purchase_value.", "value_high >= value_low"),
-        _optional("discounted_value", "expected_value, discounted to as_of by customers.value.discount_per_year.",
+        number("purchases_low", "Lower end of the 80 % interval of these.", "purchases_low >= 0"),
+        number("purchases_high", "Upper end of the 80 % interval of these.", "purchases_high >= purchases_low"),
+        number("expected_value", "expected_purchases times purchase_value.", "expected_value >= 0"),
+        number("value_low", "purchases_low times purchase_value.", "value_low >= 0"),
+        number("value_high", "purchases_high times purchase_value.", "value_high >= value_low"),
+        number("discounted_value", "expected_value, discounted to as_of by customers.value.discount_per_year.",
                   "discounted_value BETWEEN 0 AND expected_value + 1e-9"),
         Column("model", STRING, "What expects: bg_nbd, mbg_nbd, or naive (the customer's own rate goes on)."),
         Column("status", STRING, "ok; no_spend: nothing is left of the spend after returns, and no value is given; "
                "too_few_customers: too few came again to fit a model, and naive expects.",
-               check=_one_of("status", STATUSES)),
+               check=one_of("status", STATUSES)),
         Column("error", STRING, "Why the status is not ok.", nullable=True),
     ),
     sound_statuses=("no_spend", "too_few_customers"),
@@ -64,11 +53,11 @@ CHURN_RISK = snapshot(
     key=("customer_id",),
     columns=(
         CUSTOMER,
-        _share("p_alive", "Chance that the customer still buys here; NULL where no model passed its gate"),
-        _share("p_purchase_30", "Chance of a purchase within 30 days"),
-        _share("p_purchase_60", "Chance of a purchase within 60 days"),
-        _share("p_purchase_90", "Chance of a purchase within 90 days"),
-        _optional("median_days_to_next", "Days within which the next purchase comes with a chance of one half; NULL "
+        optional_share("p_alive", "Chance that the customer still buys here; NULL where no model passed its gate"),
+        optional_share("p_purchase_30", "Chance of a purchase within 30 days"),
+        optional_share("p_purchase_60", "Chance of a purchase within 60 days"),
+        optional_share("p_purchase_90", "Chance of a purchase within 90 days"),
+        number("median_days_to_next", "Days within which the next purchase comes with a chance of one half; NULL "
                   "where it may never come.", "median_days_to_next >= 0"),
         Column("risk_band", STRING, "high: p_alive below .3; medium: below .7; low; unknown without a model.",
                check="risk_band IN ('high', 'medium', 'low', 'unknown')"),
@@ -86,7 +75,7 @@ CUSTOMER_SEGMENTS_TABLE = snapshot(
         _score("frequency_score", "5 for the fifth with most purchases."),
         _score("monetary_score", "5 for the fifth with the highest spend."),
         Column("segment", STRING, "By the rules of the documentation, the first that holds.",
-               check=_one_of("segment", CUSTOMER_SEGMENTS)),
+               check=one_of("segment", CUSTOMER_SEGMENTS)),
     ),
 )  # fmt: skip
 
@@ -99,7 +88,7 @@ COHORT_RETENTION = snapshot(
         Column("months_since", INT, "Months since; 0 is the month itself.", check="months_since >= 0"),
         Column("customers", LONG, "Customers of the cohort.", check="customers >= 1"),
         Column("active_customers", LONG, "Of these, those who bought in the month.", check="active_customers >= 0"),
-        _share("retention", "active_customers by customers"),
+        optional_share("retention", "active_customers by customers"),
         Column("revenue", DOUBLE, "Their spend in the month, returns taken off."),
         Column("revenue_per_customer", DOUBLE, "Revenue of the month by customers of the cohort."),
         Column("cumulative_revenue_per_customer", DOUBLE, "The same from month 0 up to this one."),
@@ -118,9 +107,9 @@ SURVIVAL_CURVES = snapshot(
         Column("week", INT, "Weeks since the first purchase or the start.", check="week >= 0"),
         Column("at_risk", LONG, "Who had waited as long.", check="at_risk >= 0"),
         Column("events", LONG, "Who came again, or ended, in this week.", check="events >= 0"),
-        _share("survival", "Kaplan-Meier estimate of those who wait longer"),
-        _share("survival_low", "Lower end of its 95 % interval"),
-        _share("survival_high", "Upper end of its 95 % interval"),
+        optional_share("survival", "Kaplan-Meier estimate of those who wait longer"),
+        optional_share("survival_low", "Lower end of its 95 % interval"),
+        optional_share("survival_high", "Upper end of its 95 % interval"),
     ),
 )  # fmt: skip
 
@@ -132,7 +121,7 @@ CUSTOMER_MODELS = snapshot(
         Column("model", STRING, "bg_nbd, mbg_nbd, pareto_nbd or gamma_gamma."),
         Column("parameter", STRING, "Its name in the papers; time is in weeks."),
         Column("estimate", DOUBLE, "Of highest likelihood."),
-        _optional("std_error", "By bootstrap of customers; NULL where the model is for comparison only."),
+        number("std_error", "By bootstrap of customers; NULL where the model is for comparison only."),
         Column("log_likelihood", DOUBLE, "Of the model, over all its customers."),
         Column("customers", LONG, "Customers that it was fitted to."),
         Column("is_used", BOOLEAN, "The model has a part in gold.customer_value."),

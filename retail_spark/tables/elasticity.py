@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from retail_spark.lake.contract import BOOLEAN, DATE, DOUBLE, LONG, STRING, Column, snapshot
+from retail_spark.tables.columns import number
 
 UNIDENTIFIED = (
     "no_price_variation", "too_few_weeks", "collinear", "not_identified", "no_valid_sales", "mixed_currency",
@@ -24,17 +25,13 @@ REFUSED = ("weak_instrument", "no_instrument", *UNIDENTIFIED)
 LEVELS = ("all", "category", "product")
 
 
-def _number(name: str, comment: str, check: str | None = None) -> Column:
-    return Column(name, DOUBLE, comment, nullable=True, check=check)
-
-
 _STATUS = (
     Column("status", STRING, "ok, what keeps the price effect from being told, or failed."),
     Column("error", STRING, "Why there is no estimate; NULL where status is ok.", nullable=True),
 )
 _INTERVAL = (
-    _number("ci_low", "Lower end of the 95 % interval."),
-    _number("ci_high", "Upper end of the 95 % interval."),
+    number("ci_low", "Lower end of the 95 % interval."),
+    number("ci_high", "Upper end of the 95 % interval."),
 )
 _ORDERED = (("interval_ordered", "ci_low IS NULL OR ci_low <= ci_high"),)
 
@@ -47,12 +44,12 @@ ELASTICITIES = snapshot(
         Column("product_id", STRING, "Product."),
         Column("category", STRING, "Category of the product; * where none is known."),
         Column("estimator", STRING, "log_log or poisson, with `+ instruments` where prices react to demand."),
-        _number("elasticity", "Percent of units per percent of price, drawn to product and category."),
-        _number("raw_elasticity", "The same from the store-product's own rows alone."),
-        _number("std_error", "Posterior standard deviation of elasticity.", "std_error >= 0"),
-        _number("raw_std_error", "Standard error of raw_elasticity.", "raw_std_error >= 0"),
+        number("elasticity", "Percent of units per percent of price, drawn to product and category."),
+        number("raw_elasticity", "The same from the store-product's own rows alone."),
+        number("std_error", "Posterior standard deviation of elasticity.", "std_error >= 0"),
+        number("raw_std_error", "Standard error of raw_elasticity.", "raw_std_error >= 0"),
         *_INTERVAL,
-        _number("shrink_weight", "Weight of the own rows, 0 (all from product and category) to 1.",
+        number("shrink_weight", "Weight of the own rows, 0 (all from product and category) to 1.",
                 "shrink_weight BETWEEN 0 AND 1"),
         Column("n_obs", LONG, "Periods learned from.", check="n_obs >= 0"),
         Column("outlier_lines", LONG, "Lines set aside: the price is an outlier; NULL in older runs.",
@@ -60,7 +57,7 @@ ELASTICITIES = snapshot(
         Column("foreign_lines", LONG, "Lines set aside: another currency; NULL in older runs.",
                nullable=True, check="foreign_lines >= 0"),
         Column("price_points", LONG, "Different prices seen.", check="price_points >= 0"),
-        _number("price_spread", "Standard deviation of the log price within the store-product.", "price_spread >= 0"),
+        number("price_spread", "Standard deviation of the log price within the store-product.", "price_spread >= 0"),
         Column("sign_ok", BOOLEAN, "The elasticity is below zero; NULL where it is not told.", nullable=True),
         *_STATUS,
     ),
@@ -77,17 +74,17 @@ ELASTICITY_ESTIMATES = snapshot(
         Column("member", STRING, "Category or product; * for level all."),
         Column("estimator", STRING, "ols, iv, lags, base_discount, poisson, double_ml; shrunk, by_promotion."),
         Column("term", STRING, "price, price_promoted, price_lag_1, long_run, base_price, discount, on_promotion, ..."),
-        _number("estimate", "Percent of units per percent of price; of shares: log points of units."),
-        _number("std_error", "Clustered by store and by period; of one store by period alone.", "std_error >= 0"),
-        _number("std_error_store", "Clustered by store alone; NULL with one store.", "std_error_store >= 0"),
-        _number("std_error_plain", "Of independent errors with one variance; of by_promotion.", "std_error_plain >= 0"),
+        number("estimate", "Percent of units per percent of price; of shares: log points of units."),
+        number("std_error", "Clustered by store and by period; of one store by period alone.", "std_error >= 0"),
+        number("std_error_store", "Clustered by store alone; NULL with one store.", "std_error_store >= 0"),
+        number("std_error_plain", "Of independent errors with one variance; of by_promotion.", "std_error_plain >= 0"),
         *_INTERVAL,
-        _number("first_stage_f", "Cluster-robust F of the instruments in the first stage.", "first_stage_f >= 0"),
-        _number("endogeneity_p", "p of the test that prices do not react to demand (Durbin, Wu, Hausman).",
+        number("first_stage_f", "Cluster-robust F of the instruments in the first stage.", "first_stage_f >= 0"),
+        number("endogeneity_p", "p of the test that prices do not react to demand (Durbin, Wu, Hausman).",
                 "endogeneity_p BETWEEN 0 AND 1"),
-        _number("overidentification_p", "p of Hansen's J: small where the instruments contradict each other.",
+        number("overidentification_p", "p of Hansen's J: small where the instruments contradict each other.",
                 "overidentification_p BETWEEN 0 AND 1"),
-        _number("price_left", "Of categories: share of the price's variance within store-products that effects leave.",
+        number("price_left", "Of categories: share of the price's variance within store-products that effects leave.",
                 "price_left BETWEEN 0 AND 1"),
         Column("warning", STRING, "What to beware of, such as a category of one product.", nullable=True),
         Column("n_obs", LONG, "Rows.", check="n_obs >= 0"),
@@ -106,12 +103,12 @@ CROSS_ELASTICITIES = snapshot(
         Column("product_id", STRING, "Product whose units respond."),
         Column("other_product_id", STRING, "Product whose price moves."),
         Column("category", STRING, "Their category."),
-        _number("elasticity", "Percent of units per percent of the other's price, shrunk."),
-        _number("raw_elasticity", "The same before shrinkage."),
-        _number("std_error", "Posterior standard deviation.", "std_error >= 0"),
+        number("elasticity", "Percent of units per percent of the other's price, shrunk."),
+        number("raw_elasticity", "The same before shrinkage."),
+        number("std_error", "Posterior standard deviation.", "std_error >= 0"),
         *_INTERVAL,
-        _number("p_value", "Two-sided p of the raw estimate.", "p_value BETWEEN 0 AND 1"),
-        _number("q_value", "Smallest false discovery rate at which the pair is a finding (Benjamini, Hochberg).",
+        number("p_value", "Two-sided p of the raw estimate.", "p_value BETWEEN 0 AND 1"),
+        number("q_value", "Smallest false discovery rate at which the pair is a finding (Benjamini, Hochberg).",
                "q_value BETWEEN 0 AND 1"),
         Column("is_significant", BOOLEAN, "q_value is within elasticity.false_discovery."),
         Column("status", STRING, "ok or failed; NULL in rows of older runs.", nullable=True),
@@ -130,10 +127,10 @@ PRICE_RECOMMENDATIONS = snapshot(
         Column("current_price", DOUBLE, "Price of the last period known, shop currency.", check="current_price > 0"),
         Column("recommended_price", DOUBLE, "Price to set; the current one where nothing is recommended.",
                check="recommended_price > 0"),
-        _number("unit_cost", "Cost per unit, shop currency.", "unit_cost >= 0"),
-        _number("expected_units_change", "Expected change of units a period, share of today's."),
-        _number("expected_margin_change", "Expected change of margin a period, shop currency."),
-        _number("chance_of_gain", "Share of draws in which the margin grows.", "chance_of_gain BETWEEN 0 AND 1"),
+        number("unit_cost", "Cost per unit, shop currency.", "unit_cost >= 0"),
+        number("expected_units_change", "Expected change of units a period, share of today's."),
+        number("expected_margin_change", "Expected change of margin a period, shop currency."),
+        number("chance_of_gain", "Share of draws in which the margin grows.", "chance_of_gain BETWEEN 0 AND 1"),
         Column("bound_hit", STRING, "none, max_change, observed_range, min_margin, ladder or stock.",
                check="bound_hit IN ('none', 'max_change', 'observed_range', 'min_margin', 'ladder', 'stock')"),
         Column("reason", STRING, "Why this price, or why none."),

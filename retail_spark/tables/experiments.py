@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from retail_spark.lake.contract import BOOLEAN, DATE, DOUBLE, LONG, STRING, Column, snapshot
+from retail_spark.lake.contract import BOOLEAN, DATE, STRING, Column, snapshot
+from retail_spark.tables.columns import count, number, one_of, share
 
 DECISIONS = ("ship", "stop", "go on", "invalid")
 STATUSES = (
@@ -21,20 +22,11 @@ METHODS = ("plain", "cuped", "stratified", "clustered")
 
 
 def _figure(name: str, comment: str) -> Column:
-    return Column(name, DOUBLE, f"{comment}; NULL where it cannot be computed.", nullable=True)
+    return number(name, f"{comment}; NULL where it cannot be computed.")
 
 
-def _share(name: str, comment: str, *, nullable: bool = False) -> Column:
-    return Column(name, DOUBLE, f"{comment}, 0..1.", nullable=nullable, check=f"{name} BETWEEN 0 AND 1")
-
-
-def _count(name: str, comment: str) -> Column:
-    return Column(name, LONG, comment, check=f"{name} >= 0")
-
-
-def _one_of(name: str, values: tuple[str, ...], comment: str) -> Column:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return Column(name, STRING, comment, check=f"{name} IN ({listed})")
+def _text_of(name: str, values: tuple[str, ...], comment: str) -> Column:
+    return Column(name, STRING, comment, check=one_of(name, values))
 
 
 _WHICH = (
@@ -50,7 +42,7 @@ _EFFECT = (
 _SEQUENCE = (
     _figure("sequence_low", "Lower end of the interval that holds at every look together"),
     _figure("sequence_high", "Upper end of that interval"),
-    _share("sequential_p_value", "p-value that holds at every look together", nullable=True),
+    share("sequential_p_value", "p-value that holds at every look together", nullable=True),
 )
 
 EXPERIMENT_RESULTS = snapshot(
@@ -60,9 +52,9 @@ EXPERIMENT_RESULTS = snapshot(
     columns=(
         *_WHICH,
         Column("control", STRING, "Variant that it is compared with; * where there is none."),
-        _one_of("kind", ("mean", "proportion", "ratio"), "What the metric is."),
+        _text_of("kind", ("mean", "proportion", "ratio"), "What the metric is."),
         Column("is_guardrail", BOOLEAN, "True for a metric that must not get worse."),
-        _one_of(
+        _text_of(
             "method",
             METHODS,
             "How it was estimated: plain, adjusted for the time before (cuped), by stratum, by cluster.",
@@ -74,20 +66,20 @@ EXPERIMENT_RESULTS = snapshot(
         _figure("lift_low", "Lower end of the lift's interval"),
         _figure("lift_high", "Upper end of the lift's interval"),
         _figure("standard_error", "Standard error of the effect"),
-        _share("p_value", "Two-sided p-value at a horizon fixed beforehand", nullable=True),
-        _share("adjusted_p_value", "The same, adjusted for the experiment's other comparisons", nullable=True),
+        share("p_value", "Two-sided p-value at a horizon fixed beforehand", nullable=True),
+        share("adjusted_p_value", "The same, adjusted for the experiment's other comparisons", nullable=True),
         *_SEQUENCE,
         _figure("smallest_effect", "Effect that so many units find four times in five"),
-        _count("control_units", "Units of the control in the comparison (clusters, where assigned by cluster)."),
-        _count("variant_units", "Units of the variant in the comparison (clusters, where assigned by cluster)."),
-        _count("units_without_outcome", "Units of both whose metric has no row in its window; they count as 0."),
-        _count("units_with_early_outcome", "Units of both with a row before their assignment, which is not counted."),
-        _count("pending_units", "Units of both whose window is not over; they are left out."),
-        _count("units_in_two_variants", "Units of the experiment in more than one variant; they are left out."),
-        _share("sample_ratio_p_value", "How likely the sizes of all variants are by chance", nullable=True),
-        _one_of("decision", DECISIONS, "What to do."),
+        count("control_units", "Units of the control in the comparison (clusters, where assigned by cluster)."),
+        count("variant_units", "Units of the variant in the comparison (clusters, where assigned by cluster)."),
+        count("units_without_outcome", "Units of both whose metric has no row in its window; they count as 0."),
+        count("units_with_early_outcome", "Units of both with a row before their assignment, which is not counted."),
+        count("pending_units", "Units of both whose window is not over; they are left out."),
+        count("units_in_two_variants", "Units of the experiment in more than one variant; they are left out."),
+        share("sample_ratio_p_value", "How likely the sizes of all variants are by chance", nullable=True),
+        _text_of("decision", DECISIONS, "What to do."),
         Column("reason", STRING, "Why, in words."),
-        _one_of("status", STATUSES, "ok, or why the comparison is invalid."),
+        _text_of("status", STATUSES, "ok, or why the comparison is invalid."),
         Column("error", STRING, "What is wrong and how to mend it; NULL where status is ok.", nullable=True),
     ),
     sound_statuses=STATUSES[1:],
@@ -100,7 +92,7 @@ EXPERIMENT_LOOKS = snapshot(
     columns=(
         *_WHICH,
         Column("look_on", DATE, "Day; only units whose window was over by its end are counted."),
-        _count("units", "Units of both groups by then (clusters, where assigned by cluster)."),
+        count("units", "Units of both groups by then (clusters, where assigned by cluster)."),
         *_EFFECT,
         *_SEQUENCE,
     ),

@@ -15,6 +15,7 @@ from retail_spark.lake.contract import (
     Contract,
     snapshot,
 )
+from retail_spark.tables.columns import number
 
 LEVELS = ("store_product", "product", "category", "store", "region", "total")
 STATUSES = ("ok", "outlier", "failed")
@@ -78,10 +79,6 @@ FORECAST_LEVELS = snapshot(
 )  # fmt: skip
 
 
-def _figure(name: str, comment: str, check: str | None = None) -> Column:
-    return Column(name, DOUBLE, comment, nullable=True, check=check)
-
-
 FORECAST_ACCURACY = snapshot(
     "gold.forecast_accuracy",
     grain="One row per store, product and candidate: what it erred in the backtest, and whether it was chosen.",
@@ -89,15 +86,15 @@ FORECAST_ACCURACY = snapshot(
     columns=(
         *_SERIES,
         Column("model", STRING, "Candidate; `_log` behind a model's name: on log(1 + units)."),
-        _figure("wape", "Absolute errors by units sold; NULL where nothing was known or sold.", "wape >= 0"),
-        _figure("rmsse", "Root mean squared error by that of one-step changes.", "rmsse >= 0"),
-        _figure("bias", "Forecast less sold, by units sold."),
-        _figure("pinball", "Mean pinball loss of its quantiles, by one-step changes.", "pinball >= 0"),
-        _figure("coverage_80", "Share of the last window inside p10..p90 drawn before it; the chosen alone, 0..1.",
+        number("wape", "Absolute errors by units sold; NULL where nothing was known or sold.", "wape >= 0"),
+        number("rmsse", "Root mean squared error by that of one-step changes.", "rmsse >= 0"),
+        number("bias", "Forecast less sold, by units sold."),
+        number("pinball", "Mean pinball loss of its quantiles, by one-step changes.", "pinball >= 0"),
+        number("coverage_80", "Share of the last window inside p10..p90 drawn before it; the chosen alone, 0..1.",
                 "coverage_80 BETWEEN 0 AND 1"),
-        _figure("coverage_95", "Share of the last window inside lo_95..hi_95 drawn before it; the chosen alone, 0..1.",
+        number("coverage_95", "Share of the last window inside lo_95..hi_95 drawn before it; the chosen alone, 0..1.",
                 "coverage_95 BETWEEN 0 AND 1"),
-        _figure("fva", "Forecast value added: WAPE of seasonal naive less its own."),
+        number("fva", "Forecast value added: WAPE of seasonal naive less its own."),
         Column("demand_class", STRING, "smooth, erratic, intermittent, lumpy, new or dead.",
                check="demand_class IN ('smooth', 'erratic', 'intermittent', 'lumpy', 'new', 'dead')"),
         Column("windows", INT, "Windows of the backtest.", check="windows >= 0"),

@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-from retail_spark.lake.contract import DATE, DOUBLE, LONG, STRING, Column, Contract, snapshot
+from functools import partial
+
+from retail_spark.lake.contract import DATE, STRING, Column, Contract, snapshot
+from retail_spark.tables.columns import count, number, one_of, optional_share
 from retail_spark.tables.values import EVERYTHING, KPI_LEVELS, UNKNOWN
 
-
-def _figure(name: str, comment: str, check: str | None = None) -> Column:
-    return Column(name, DOUBLE, comment, nullable=True, check=check)
-
-
-def _count(name: str, comment: str) -> Column:
-    return Column(name, LONG, comment, nullable=True, check=f"{name} >= 0")
-
-
-def _share(name: str, comment: str) -> Column:
-    return _figure(name, f"{comment}, share 0..1.", f"{name} BETWEEN 0 AND 1")
-
+_count = partial(count, nullable=True)
 
 _FIGURES = (
-    _figure("gross_revenue", "Quantity times price of what was sold.", "gross_revenue >= 0"),
-    _figure("returned_revenue", "Quantity times price of what came back, not negative.", "returned_revenue >= 0"),
-    _figure("revenue", "gross_revenue less returned_revenue."),
-    _share("return_rate", "returned_revenue by gross_revenue, at most 1; NULL without sales"),
-    _figure("units_sold", "Units sold, returns not taken off.", "units_sold >= 0"),
-    _figure("units", "Units sold less units that came back."),
+    number("gross_revenue", "Quantity times price of what was sold.", "gross_revenue >= 0"),
+    number("returned_revenue", "Quantity times price of what came back, not negative.", "returned_revenue >= 0"),
+    number("revenue", "gross_revenue less returned_revenue."),
+    optional_share("return_rate", "returned_revenue by gross_revenue, at most 1; NULL without sales"),
+    number("units_sold", "Units sold, returns not taken off.", "units_sold >= 0"),
+    number("units", "Units sold less units that came back."),
     _count("orders", "Different orders of a store with something sold; a line without order_id counts as one. NULL "
            "where no line has an order_id."),
     _count("customers", "Different known customers who bought; NULL where no line has a customer_id."),
     _count("new_customers", "Of these, those who had never bought before, in any store."),
     _count("returning_customers", "customers less new_customers."),
-    _share("repeat_rate", "returning_customers by customers; NULL without customers"),
-    _figure("average_order_value", "gross_revenue by orders.", "average_order_value >= 0"),
-    _figure("basket_size", "units_sold by orders.", "basket_size >= 0"),
-    _figure("gross_margin", "What is left of the revenue of lines with a known unit cost (of the line, or else of the "
+    optional_share("repeat_rate", "returning_customers by customers; NULL without customers"),
+    number("average_order_value", "gross_revenue by orders.", "average_order_value >= 0"),
+    number("basket_size", "units_sold by orders.", "basket_size >= 0"),
+    number("gross_margin", "What is left of the revenue of lines with a known unit cost (of the line, or else of the "
             "product) when the cost is taken off, by that revenue; NULL where no cost is known or that revenue is not "
             "above 0."),
-    _share("costed_share", "Gross revenue of lines with a known unit cost by gross_revenue"),
-    _share("promotion_share", "Gross revenue of lines that were advertised, on display or on deal by gross_revenue; "
-           "NULL where no line says"),
+    optional_share("costed_share", "Gross revenue of lines with a known unit cost by gross_revenue"),
+    optional_share("promotion_share", "Gross revenue of lines that were advertised, on display or on deal by "
+                   "gross_revenue; NULL where no line says"),
     _count("stocked_item_days", "Store-products whose stock was counted, summed over the days."),
     _count("out_of_stock_item_days", "Of these, those with nothing on hand at the end of the day."),
-    _share("out_of_stock_share", "out_of_stock_item_days by stocked_item_days"),
-    _figure("stock_turn", "How often a year the stock turns over at this pace: units sold by the average units on "
+    optional_share("out_of_stock_share", "out_of_stock_item_days by stocked_item_days"),
+    number("stock_turn", "How often a year the stock turns over at this pace: units sold by the average units on "
             "hand, times 365 by the days; NULL without stock.", "stock_turn >= 0"),
     _count("sessions", "Sessions of people, bots left out; only at level all."),
-    _share("conversion", "Share of these sessions with a purchase; only at level all"),
-    _figure("marketing_spend", "Money spent on marketing; only at level all."),
-    _figure("customer_acquisition_cost", "marketing_spend by new_customers; NULL where nobody is new."),
-    _figure("return_on_ad_spend", "revenue by marketing_spend; NULL where nothing was spent."),
+    optional_share("conversion", "Share of these sessions with a purchase; only at level all"),
+    number("marketing_spend", "Money spent on marketing; only at level all."),
+    number("customer_acquisition_cost", "marketing_spend by new_customers; NULL where nobody is new."),
+    number("return_on_ad_spend", "revenue by marketing_spend; NULL where nothing was spent."),
 )  # fmt: skip
 
 
@@ -61,7 +53,7 @@ def _table(name: str, period: Column, grain: str) -> Contract:
             period,
             Column("level", STRING, f"What the row is broken down by: {', '.join(KPI_LEVELS)}. Figures that count "
                    "different things (orders, customers) do not add up over levels.",
-                   check=f"level IN ({', '.join(map(repr, KPI_LEVELS))})"),
+                   check=one_of("level", KPI_LEVELS)),
             Column("channel", STRING, f"Format of the stores, such as online; {UNKNOWN} or {EVERYTHING} for all."),
             Column("store_id", STRING, f"Store; {EVERYTHING} for all."),
             Column("category", STRING, f"Category of the products, {UNKNOWN} or {EVERYTHING} for all."),

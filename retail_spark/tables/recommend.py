@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from retail_spark.lake.contract import DOUBLE, INT, LINEAGE, LONG, STRING, Column, Contract, snapshot
+from retail_spark.tables.columns import one_of
 from retail_spark.tables.values import LISTS, STRATEGIES
 
 BY_FACTORS, BY_CUSTOMERS, BY_BASKETS = SIMILAR_BY = ("factors", "co_purchase", "bought_together")
-
-
-def _one_of(name: str, values: tuple[str, ...]) -> str:
-    return f"{name} IN ({', '.join(repr(value) for value in values)})"
 
 
 RECOMMENDATIONS = snapshot(
@@ -18,14 +15,14 @@ RECOMMENDATIONS = snapshot(
     key=("list", "customer_id", "rank"),
     columns=(
         Column("list", STRING, "all (may repeat purchases) or discover (nothing bought before).",
-               check=_one_of("list", LISTS)),
+               check=one_of("list", LISTS)),
         Column("customer_id", STRING, "Known customer, or * for strangers.", subject=True),
         Column("rank", INT, "Place in the list, 1 for the first.", check="rank >= 1"),
         Column("product_id", STRING, "Product (SKU)."),
         Column("score", DOUBLE, "What the list is ordered by, explored products apart, which come last; comparable "
                "within one list of one customer only.", check="score >= 0"),
         Column("strategy", STRING, f"What made the row: {', '.join(STRATEGIES)}.",
-               check=_one_of("strategy", STRATEGIES)),
+               check=one_of("strategy", STRATEGIES)),
         Column("store_id", STRING, "Home store whose popular products these are; NULL for other strategies.",
                nullable=True),
     ),
@@ -37,7 +34,7 @@ SIMILAR_PRODUCTS = snapshot(
     key=("method", "product_id", "rank"),
     columns=(
         Column("method", STRING, "factors (cosine of ALS factors), co_purchase (bought by the same customers) or "
-               "bought_together (in one basket).", check=_one_of("method", SIMILAR_BY)),
+               "bought_together (in one basket).", check=one_of("method", SIMILAR_BY)),
         Column("product_id", STRING, "Product (SKU)."),
         Column("rank", INT, "1 for the most similar.", check="rank >= 1"),
         Column("similar_product_id", STRING, "The similar product."),

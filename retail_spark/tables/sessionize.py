@@ -16,6 +16,7 @@ from retail_spark.lake.contract import (
     Column,
     Contract,
 )
+from retail_spark.tables.columns import optional
 
 STEPS = T.MapType(STRING, INT)
 CHANNELS = (
@@ -23,10 +24,6 @@ CHANNELS = (
     "Organic Shopping", "Organic Social", "Organic Video", "Organic Search", "Referral", "Email", "Affiliates", "Audio",
     "SMS", "Mobile Push Notifications", "Unassigned",
 )  # fmt: skip
-
-
-def _optional(name: str, kind: T.DataType, comment: str, *, subject: bool = False) -> Column:
-    return Column(name, kind, comment, nullable=True, subject=subject)
 
 
 def _count(name: str, comment: str, kind: T.DataType = INT) -> Column:
@@ -57,8 +54,8 @@ SESSIONS = Contract(
     columns=(
         Column("session_id", STRING, "Hash of visitor_id and started_at (or of the tracker's own session)."),
         _VISITOR,
-        _optional("client_session_id", STRING, "The tracker's own session, the first where it holds several."),
-        _optional("customer_id", STRING, "Last known customer of the session.", subject=True),
+        optional("client_session_id", STRING, "The tracker's own session, the first where it holds several."),
+        optional("customer_id", STRING, "Last known customer of the session.", subject=True),
         Column("chain_id", STRING, "Hash of visitor_id and the start of the events without a pause above the gap (or "
                "of the tracker's own session)."),
         Column("session_number", LONG, "1 for the visitor's first session.", check="session_number >= 1"),
@@ -73,14 +70,14 @@ SESSIONS = Contract(
         _count("cart_adds", "Events of type add_to_cart.", LONG),
         _count("purchases", "Orders; purchase events without order_id count each.", LONG),
         Column("revenue", DOUBLE, "Value of the orders, each once, shop currency."),
-        _optional("entry_page", STRING, "First page that is known."),
-        _optional("exit_page", STRING, "Last page that is known."),
-        _optional("referrer", STRING, "First referrer outside the shop."),
-        _optional("utm_source", STRING, "Source of the first campaign."),
-        _optional("utm_medium", STRING, "Medium of the first campaign."),
-        _optional("utm_campaign", STRING, "Name of the first campaign."),
+        optional("entry_page", STRING, "First page that is known."),
+        optional("exit_page", STRING, "Last page that is known."),
+        optional("referrer", STRING, "First referrer outside the shop."),
+        optional("utm_source", STRING, "Source of the first campaign."),
+        optional("utm_medium", STRING, "Medium of the first campaign."),
+        optional("utm_campaign", STRING, "Name of the first campaign."),
         Column("channel", STRING, "Default channel group of GA4.", check=f"channel IN {CHANNELS}"),
-        _optional("last_non_direct_channel", STRING,
+        optional("last_non_direct_channel", STRING,
                   "Channel, or where it is Direct the visitor's last other one within look_back_days."),
         Column("is_bounce", BOOLEAN, "The session has one event."),
         Column("is_converted", BOOLEAN, "The session has a purchase."),
@@ -89,9 +86,9 @@ SESSIONS = Contract(
         Column("bot_reason", STRING, "user_agent, rate, no_dwell or breadth; NULL for people.", nullable=True,
                check="bot_reason IN ('user_agent', 'rate', 'no_dwell', 'breadth')"),
         _count("customers", "Different known customers in the session.", LONG),
-        _optional("identified_at", TIMESTAMP, "Last event with a known customer, UTC."),
+        optional("identified_at", TIMESTAMP, "Last event with a known customer, UTC."),
         _count("identified_events", "Events that carry customer_id.", LONG),
-        _optional("funnel_steps", STEPS, "Funnel -> steps completed, for funnels that were entered."),
+        optional("funnel_steps", STEPS, "Funnel -> steps completed, for funnels that were entered."),
         *LINEAGE,
     ),
     cluster_by=("started_at",),
@@ -151,7 +148,7 @@ SESSION_DEAD_LETTERS = Contract(
         Column("event_id", STRING, "Event of silver.events."),
         _VISITOR,
         Column("occurred_at", TIMESTAMP, "Time of the event, UTC."),
-        _optional("received_at", TIMESTAMP, "When the source delivered it, UTC."),
+        optional("received_at", TIMESTAMP, "When the source delivered it, UTC."),
         Column("reason", STRING, "late or ahead.", check="reason IN ('late', 'ahead')"),
         *LINEAGE,
     ),

@@ -19,24 +19,17 @@ from retail_spark.lake.contract import (
     Contract,
 )
 from retail_spark.tables.assignments import ASSIGNMENTS, OUTCOMES
+from retail_spark.tables.columns import optional, optional_share
 from retail_spark.tables.marketing import MARKETING_SPEND
 from retail_spark.tables.subscriptions import SUBSCRIPTIONS
+from retail_spark.tables.values import DEFAULT_CUSTOMER
 
-
-def _optional(name: str, kind: object, comment: str, check: str | None = None, *, subject: bool = False) -> Column:
-    return Column(name, kind, comment, nullable=True, check=check, subject=subject)  # type: ignore[arg-type]
-
-
-EVERYBODY_ELSE = "*"
+EVERYBODY_ELSE = DEFAULT_CUSTOMER
 """The customer_id of what holds for customers without rows of their own; no customer may have it."""
 
 
 def _customer(comment: str = "Known customer.", *, nullable: bool = False) -> Column:
     return Column("customer_id", STRING, comment, nullable=nullable, subject=True, reserved=(EVERYBODY_ELSE,))
-
-
-def _share(name: str, comment: str) -> Column:
-    return _optional(name, DOUBLE, f"{comment}, share 0..1.", f"{name} BETWEEN 0 AND 1")
 
 
 SALES = Contract(
@@ -45,19 +38,19 @@ SALES = Contract(
     key=("sale_id",),
     columns=(
         Column("sale_id", STRING, "Identifies the line; a hash of the raw row where the source has no id."),
-        _optional("order_id", STRING, "Receipt, invoice or basket."),
+        optional("order_id", STRING, "Receipt, invoice or basket."),
         Column("sold_at", TIMESTAMP, "Time of sale, UTC; the start of the period where aggregated."),
         Column("store_id", STRING, "Store or sales channel."),
         Column("product_id", STRING, "Product as sold (SKU)."),
         _customer(nullable=True),
         Column("quantity", DOUBLE, "Units; negative for a return."),
         Column("unit_price", DOUBLE, "Price paid per unit, shop currency.", check="unit_price >= 0"),
-        _optional("list_price", DOUBLE, "Price per unit before discounts, shop currency.", "list_price >= 0"),
-        _optional("unit_cost", DOUBLE, "Cost per unit, shop currency.", "unit_cost >= 0"),
-        _optional("currency", STRING, "ISO 4217 code."),
-        _share("on_promotion", "Advertised"),
-        _share("on_display", "On display"),
-        _share("on_deal", "On deal (price cut or coupon)"),
+        optional("list_price", DOUBLE, "Price per unit before discounts, shop currency.", "list_price >= 0"),
+        optional("unit_cost", DOUBLE, "Cost per unit, shop currency.", "unit_cost >= 0"),
+        optional("currency", STRING, "ISO 4217 code."),
+        optional_share("on_promotion", "Advertised"),
+        optional_share("on_display", "On display"),
+        optional_share("on_deal", "On deal (price cut or coupon)"),
         *ORIGIN,
     ),
     cluster_by=("sold_at", "store_id"),
@@ -70,13 +63,13 @@ PRODUCTS = Contract(
     key=("product_id",),
     columns=(
         Column("product_id", STRING, "Product (SKU)."),
-        _optional("product_name", STRING, "Name on the shelf."),
-        _optional("category", STRING, "First level of the assortment."),
-        _optional("subcategory", STRING, "Second level of the assortment."),
-        _optional("brand", STRING, "Brand."),
-        _optional("unit_cost", DOUBLE, "Cost per unit, shop currency.", "unit_cost >= 0"),
-        _optional("introduced_on", DATE, "First day in range."),
-        _optional("discontinued_on", DATE, "Last day in range."),
+        optional("product_name", STRING, "Name on the shelf."),
+        optional("category", STRING, "First level of the assortment."),
+        optional("subcategory", STRING, "Second level of the assortment."),
+        optional("brand", STRING, "Brand."),
+        optional("unit_cost", DOUBLE, "Cost per unit, shop currency.", "unit_cost >= 0"),
+        optional("introduced_on", DATE, "First day in range."),
+        optional("discontinued_on", DATE, "Last day in range."),
         *ORIGIN,
     ),
     cluster_by=("product_id",),
@@ -88,9 +81,9 @@ STORES = Contract(
     key=("store_id",),
     columns=(
         Column("store_id", STRING, "Store or sales channel."),
-        _optional("store_name", STRING, "Name."),
-        _optional("region", STRING, "Region or country."),
-        _optional("format", STRING, "Format, such as online, convenience, hypermarket."),
+        optional("store_name", STRING, "Name."),
+        optional("region", STRING, "Region or country."),
+        optional("format", STRING, "Format, such as online, convenience, hypermarket."),
         *ORIGIN,
     ),
 )
@@ -101,9 +94,9 @@ CUSTOMERS = Contract(
     key=("customer_id",),
     columns=(
         _customer(),
-        _optional("home_store_id", STRING, "Store the customer belongs to."),
-        _optional("region", STRING, "Region or country."),
-        _optional("first_seen_on", DATE, "First day known."),
+        optional("home_store_id", STRING, "Store the customer belongs to."),
+        optional("region", STRING, "Region or country."),
+        optional("first_seen_on", DATE, "First day known."),
         *ORIGIN,
     ),
     cluster_by=("customer_id",),
@@ -116,10 +109,10 @@ CALENDAR = Contract(
     columns=(
         Column("date", DATE, "Day."),
         Column("region", STRING, "Region, or * for all; any name that is unique where store_id is set."),
-        _optional("store_id", STRING, "Store whose own day it is, and of no other."),
-        _optional("event_name", STRING, "Holiday or event."),
+        optional("store_id", STRING, "Store whose own day it is, and of no other."),
+        optional("event_name", STRING, "Holiday or event."),
         Column("is_holiday", BOOLEAN, "True on a holiday, or in a holiday week where data is weekly."),
-        _optional("is_closed", BOOLEAN, "True where shops do not open on that day; NULL: the calendar does not say."),
+        optional("is_closed", BOOLEAN, "True where shops do not open on that day; NULL: the calendar does not say."),
         *ORIGIN,
     ),
 )
@@ -132,10 +125,10 @@ PLANNED_PRICES = Contract(
         Column("store_id", STRING, "Store or sales channel."),
         Column("product_id", STRING, "Product (SKU)."),
         Column("date", DATE, "Day, or the first day of the week where data is weekly."),
-        _optional("unit_price", DOUBLE, "Price per unit, shop currency.", "unit_price >= 0"),
-        _share("on_promotion", "Advertised"),
-        _share("on_display", "On display"),
-        _share("on_deal", "On deal"),
+        optional("unit_price", DOUBLE, "Price per unit, shop currency.", "unit_price >= 0"),
+        optional_share("on_promotion", "Advertised"),
+        optional_share("on_display", "On display"),
+        optional_share("on_deal", "On deal"),
         Column("known_on", DATE, "Day from which the plan was known."),
         *ORIGIN,
     ),
@@ -167,17 +160,17 @@ EVENTS = Contract(
         Column("occurred_at", TIMESTAMP, "Time of the event, UTC."),
         Column("visitor_id", STRING, "Browser, device or address that made the event.", subject=True),
         _customer(nullable=True),
-        _optional("client_session_id", STRING, "The tracker's own session."),
+        optional("client_session_id", STRING, "The tracker's own session."),
         Column("event_type", STRING, "page_view, product_view, add_to_cart, purchase or the source's own."),
-        _optional("page_url", STRING, "Page."),
-        _optional("product_id", STRING, "Product."),
-        _optional("order_id", STRING, "Order of a purchase."),
-        _optional("revenue", DOUBLE, "Value of a purchase, shop currency."),
-        _optional("referrer", STRING, "Page that led here."),
-        _optional("utm_source", STRING, "Campaign source."),
-        _optional("utm_medium", STRING, "Campaign medium."),
-        _optional("utm_campaign", STRING, "Campaign name."),
-        _optional("user_agent", STRING, "Browser's own description.", subject=True),
+        optional("page_url", STRING, "Page."),
+        optional("product_id", STRING, "Product."),
+        optional("order_id", STRING, "Order of a purchase."),
+        optional("revenue", DOUBLE, "Value of a purchase, shop currency."),
+        optional("referrer", STRING, "Page that led here."),
+        optional("utm_source", STRING, "Campaign source."),
+        optional("utm_medium", STRING, "Campaign medium."),
+        optional("utm_campaign", STRING, "Campaign name."),
+        optional("user_agent", STRING, "Browser's own description.", subject=True),
         *ORIGIN,
     ),
     cluster_by=("occurred_at", "visitor_id"),
@@ -195,7 +188,7 @@ EXPOSURES = Contract(
         _customer(),
         Column("product_id", STRING, "Product (SKU)."),
         Column("position", INT, "Place in the list, 1 for the first.", check="position >= 1"),
-        _share("propensity", "Probability that the policy showed it there"),
+        optional_share("propensity", "Probability that the policy showed it there"),
         *ORIGIN,
     ),
     cluster_by=("shown_at", "customer_id"),
@@ -208,8 +201,8 @@ SUPPLIERS = Contract(
     key=("supplier_id",),
     columns=(
         Column("supplier_id", STRING, "Supplier."),
-        _optional("supplier_name", STRING, "Name."),
-        _optional("country", STRING, "Country."),
+        optional("supplier_name", STRING, "Name."),
+        optional("country", STRING, "Country."),
         *ORIGIN,
     ),
 )
@@ -221,33 +214,33 @@ DELIVERIES = Contract(
     columns=(
         Column("delivery_id", STRING, "Identifies the line; a hash of the raw row where the source has no id."),
         Column("purchase_order_id", STRING, "Purchase order."),
-        _optional(
+        optional(
             "order_line_id", STRING, "Line of the purchase order, where it may come in parts: a row is a receipt."
         ),
-        _optional("shipment_id", STRING, "A supplier's shipment; its lines travel and arrive together."),
+        optional("shipment_id", STRING, "A supplier's shipment; its lines travel and arrive together."),
         Column("supplier_id", STRING, "Supplier."),
-        _optional("product_id", STRING, "Product (SKU)."),
-        _optional("category", STRING, "Product group."),
-        _optional("ordered_at", TIMESTAMP, "Time of the order, UTC."),
-        _optional("recorded_on", DATE, "Day on which the delivery was recorded."),
+        optional("product_id", STRING, "Product (SKU)."),
+        optional("category", STRING, "Product group."),
+        optional("ordered_at", TIMESTAMP, "Time of the order, UTC."),
+        optional("recorded_on", DATE, "Day on which the delivery was recorded."),
         Column("promised_on", DATE, "Day promised; the last promise where it was moved."),
-        _optional("first_promised_on", DATE, "Day promised at first, where the promise may have been moved."),
-        _optional("delivered_on", DATE, "Day delivered; NULL while open."),
-        _optional(
+        optional("first_promised_on", DATE, "Day promised at first, where the promise may have been moved."),
+        optional("delivered_on", DATE, "Day delivered; NULL while open."),
+        optional(
             "line_status",
             STRING,
             "open, delivered or cancelled; NULL where the dates say it all.",
             "line_status IN ('open', 'delivered', 'cancelled')",
         ),
-        _optional("cancelled_on", DATE, "Day on which the line was cancelled."),
+        optional("cancelled_on", DATE, "Day on which the line was cancelled."),
         Column("quantity_ordered", DOUBLE, "Units ordered, of the whole line.", check="quantity_ordered >= 0"),
-        _optional("quantity_received", DOUBLE, "Units received.", "quantity_received >= 0"),
-        _optional("quantity_rejected", DOUBLE, "Units rejected.", "quantity_rejected >= 0"),
-        _optional("order_value", DOUBLE, "Value of the whole line, shop currency."),
-        _optional("ship_mode", STRING, "Mode of transport or service class."),
-        _optional("origin_country", STRING, "Country sent from."),
-        _optional("destination_country", STRING, "Country sent to."),
-        _optional("attributes", TEXT_MAP, "What else the source knows at order time."),
+        optional("quantity_received", DOUBLE, "Units received.", "quantity_received >= 0"),
+        optional("quantity_rejected", DOUBLE, "Units rejected.", "quantity_rejected >= 0"),
+        optional("order_value", DOUBLE, "Value of the whole line, shop currency."),
+        optional("ship_mode", STRING, "Mode of transport or service class."),
+        optional("origin_country", STRING, "Country sent from."),
+        optional("destination_country", STRING, "Country sent to."),
+        optional("attributes", TEXT_MAP, "What else the source knows at order time."),
         *ORIGIN,
     ),
     cluster_by=("promised_on", "supplier_id"),

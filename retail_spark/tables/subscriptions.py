@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from retail_spark.lake.contract import DATE, ORIGIN, STRING, Column, Contract
+from retail_spark.tables.values import DEFAULT_CUSTOMER
 
 SUBSCRIPTIONS = Contract(
     "silver.subscriptions",
@@ -10,7 +11,7 @@ SUBSCRIPTIONS = Contract(
     key=("subscription_id",),
     columns=(
         Column("subscription_id", STRING, "Identifies the subscription; a hash of the raw row where there is no id."),
-        Column("customer_id", STRING, "Known customer.", subject=True, reserved=("*",)),
+        Column("customer_id", STRING, "Known customer.", subject=True, reserved=(DEFAULT_CUSTOMER,)),
         Column("started_on", DATE, "First day."),
         Column("ended_on", DATE, "Last day; NULL while it runs.", nullable=True),
         Column("cause", STRING, "Why it ended.", nullable=True),

@@ -13,23 +13,20 @@ from retail_spark.lake.contract import (
     Column,
     snapshot,
 )
+from retail_spark.tables.columns import share
 
 BANDS = ("low", "medium", "high", "critical")
 TRENDS = ("better", "steady", "worse")
 LEVELS = ("all", "lane", "supplier", "supplier_lane", "supplier_lane_category")
 
 
-def _share(name: str, comment: str, *, nullable: bool = False) -> Column:
-    return Column(name, DOUBLE, f"{comment}, 0..1.", nullable=nullable, check=f"{name} BETWEEN 0 AND 1")
-
-
 _LATE_RATE = (
-    _share(
+    share(
         "late_rate",
         "Share of shipments that are late, overdue ones among them, drawn to the level above where few are known",
     ),
-    _share("late_rate_low", "Lower end of its 95 % interval"),
-    _share("late_rate_high", "Upper end of its 95 % interval"),
+    share("late_rate_low", "Lower end of its 95 % interval"),
+    share("late_rate_high", "Upper end of its 95 % interval"),
 )
 
 SUPPLIER_RISK = snapshot(
@@ -42,13 +39,13 @@ SUPPLIER_RISK = snapshot(
                check="risk_score BETWEEN 0 AND 100"),
         Column("risk_band", STRING, "low, medium, high or critical, by the settings' thresholds.",
                check="risk_band IN ('low', 'medium', 'high', 'critical')"),
-        _share("p_late", "Mean probability that an open line is late, 1 for an overdue one; the shrunk rate where none "
+        share("p_late", "Mean probability that an open line is late, 1 for an overdue one; the shrunk rate where none "
                "is open"),
         *_LATE_RATE,
-        _share("otif_rate", "Share delivered on time and in full, by the settings' level and tolerance",
+        share("otif_rate", "Share delivered on time and in full, by the settings' level and tolerance",
                nullable=True),
-        _share("fill_rate", "Units received of units ordered, no line above what was ordered", nullable=True),
-        _share("defect_rate", "Units rejected of units received", nullable=True),
+        share("fill_rate", "Units received of units ordered, no line above what was ordered", nullable=True),
+        share("defect_rate", "Units rejected of units received", nullable=True),
         Column("lead_time_p50_days", DOUBLE, "Median days from order to delivery, open ones censored (Kaplan-Meier).",
                nullable=True, check="lead_time_p50_days >= 0"),
         Column("lead_time_p90_days", DOUBLE, "Days within which 90 % arrive, open ones censored (Kaplan-Meier).",
@@ -60,9 +57,9 @@ SUPPLIER_RISK = snapshot(
                check="overdue_deliveries >= 0"),
         Column("contradictory_lines", LONG, "Lines in the window ordered after they came: they have no lead time.",
                nullable=True, check="contradictory_lines >= 0"),
-        _share("value_share", "Share of the value of all lines in the window"),
-        _share("hhi", "Herfindahl index of the categories it supplies, weighted by its value in each"),
-        _share("hhi_country", "Herfindahl index over suppliers of the country it sends from", nullable=True),
+        share("value_share", "Share of the value of all lines in the window"),
+        share("hhi", "Herfindahl index of the categories it supplies, weighted by its value in each"),
+        share("hhi_country", "Herfindahl index over suppliers of the country it sends from", nullable=True),
         Column("is_single_source", BOOLEAN, "Some product (or category) in the window came from it alone."),
         Column("trend", STRING, "Lateness of late against before: better, steady or worse; NULL while none of its "
                "shipments has come or is overdue.", nullable=True, check="trend IN ('better', 'steady', 'worse')"),
@@ -81,9 +78,9 @@ DELIVERY_RISK = snapshot(
     key=("delivery_id",),
     columns=(
         Column("delivery_id", STRING, "Line of a purchase order."),
-        _share("p_late", "Calibrated probability that it arrives after the day promised; 1 where that day is over"),
+        share("p_late", "Calibrated probability that it arrives after the day promised; 1 where that day is over"),
         Column("is_overdue", BOOLEAN, "The day promised is over."),
-        _share("p_late_raw", "The same before calibration"),
+        share("p_late_raw", "The same before calibration"),
         Column("margin", DOUBLE, "Log odds behind p_late_raw."),
         Column("delay_p50_days", DOUBLE, "Median of delivered minus promised, days; negative is early.",
                nullable=True),
