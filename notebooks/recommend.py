@@ -4,20 +4,12 @@
 
 # COMMAND ----------
 
-import os
-from pathlib import Path
-
 from matplotlib import pyplot as plt
 
-from retail_spark.engine.settings_layers import resolve
-from retail_spark.lake.lake import Lake
+from retail_spark.cli.notebook import open_lake
 from retail_spark.lake.sql import run_sql
-from retail_spark.spark.session import get_session
 
-settings = resolve(environ=os.environ)
-lake = Lake.open(get_session(settings), settings.lake)
-pictures = Path(lake.root) / "_notebooks"
-pictures.mkdir(parents=True, exist_ok=True)
+lake, pictures = open_lake()
 
 # COMMAND ----------
 
