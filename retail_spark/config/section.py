@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -44,6 +45,16 @@ def _at_home(path: str) -> str:
 
 
 LocalPath = Annotated[str, AfterValidator(_at_home)]
+
+
+def _is_a_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("is not a time zone; write it as Europe/Berlin")
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_is_a_zone)]
+"""An IANA name."""
 
 
 class LakeSettings(Section):

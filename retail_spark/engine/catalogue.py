@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
@@ -50,8 +50,7 @@ def _domains() -> Iterator[tuple[str, Entry]]:
     found = import_module(_DOMAINS).__path__  # also in a zip, as Spark imports a shipped wheel
     for name in sorted(module.name for module in pkgutil.iter_modules(found) if module.ispkg):
         package = f"{_DOMAINS}.{name}"
-        stated: Entry = import_module(package).ENTRY
-        yield name, Entry(stated.does, package, stated.headline, stated.on_demand)
+        yield name, replace(import_module(package).ENTRY, package=package)
 
 
 @cache

@@ -59,6 +59,9 @@ LINEAGE = (
     Column("run_id", STRING, "Run that wrote the row; see ops.job_runs."),
     Column("model_version", STRING, "Registered model version that made the row.", nullable=True),
 )
+FILLED_LATER = frozenset({AS_OF.name, *(column.name for column in LINEAGE)})
+"""Columns that the machinery fills where a job leaves them out."""
+
 ORIGIN = (
     Column("source", STRING, "Name of the source mapping that the row came through."),
     Column("source_file", STRING, "File, table or query that the row came from.", nullable=True),
@@ -106,6 +109,11 @@ class Contract:
         return T.StructType([T.StructField(c.name, c.type, c.nullable, {"comment": c.comment}) for c in self.columns])
 
     @cached_property
+    def given(self) -> T.StructType:
+        """The columns that a job gives: all but those that the machinery fills (as_of, run_id, model_version)."""
+        return T.StructType([field for field in self.schema if field.name not in FILLED_LATER])
+
+    @cached_property
     def constraints(self) -> dict[str, str]:
         """Constraint name -> SQL condition, true for every valid row."""
         found = dict(self.checks)
@@ -150,9 +158,8 @@ class Contract:
         Columns that the machinery fills (as_of, run_id, model_version) may be absent. Raises ContractError
         that names what is missing.
         """
-        filled_later = {AS_OF.name, *(column.name for column in LINEAGE)}
         present = set(frame.columns)
-        missing = [n for n in self.names if n not in present and n not in filled_later]
+        missing = [n for n in self.names if n not in present and n not in FILLED_LATER]
         if missing:
             raise ContractError(
                 f"{self.name}: the result lacks {', '.join(missing)} (it has {', '.join(frame.columns)}).",

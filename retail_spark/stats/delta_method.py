@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retail_spark.stats.moments import Floats, Moments
+from retail_spark.stats.arrays import Array
+from retail_spark.stats.moments import Moments
 
 VARIABLES = ("value", "denominator", "covariate", "covariate_denominator")
 
@@ -57,7 +58,7 @@ def _ratios(group: Moments) -> tuple[float, float]:
     return value / denominator, covariate / of_covariate
 
 
-def _slopes(group: Moments) -> tuple[Floats, Floats]:
+def _slopes(group: Moments) -> tuple[Array, Array]:
     """The derivatives of both ratios by the four means."""
     value, covariate = _ratios(group)
     _, denominator, _, of_covariate = (float(mean) for mean in group.mean)

@@ -35,14 +35,14 @@ def difference_of_means(control: Estimate, treatment: Estimate, *, alpha: float 
     >>> round(found.effect, 3), round(found.lift, 3), round(found.p_value, 5)
     (1.0, 0.1, 0.00051)
     """
-    error, freedom = _welch(control.variance, control.count, treatment.variance, treatment.count)
+    error, freedom = welch(control.variance, control.count, treatment.variance, treatment.count)
     effect = treatment.mean - control.mean
     half = error * float(special.stdtrit(freedom, 1 - alpha / 2))
     lift = lift_low = lift_high = None
     if control.mean > 0 and treatment.mean > 0:
         ratio = treatment.mean / control.mean
         relative = (control.variance / control.mean**2, treatment.variance / treatment.mean**2)
-        log_error, log_freedom = _welch(relative[0], control.count, relative[1], treatment.count)
+        log_error, log_freedom = welch(relative[0], control.count, relative[1], treatment.count)
         factor = math.exp(min(700.0, log_error * float(special.stdtrit(log_freedom, 1 - alpha / 2))))
         lift, lift_low, lift_high = ratio - 1, ratio / factor - 1, ratio * factor - 1
     p_value = 2 * float(special.stdtr(freedom, -abs(effect) / error))
@@ -97,8 +97,11 @@ def stratified(strata: list[tuple[Estimate, Estimate]], *, alpha: float = 0.05) 
     return difference_of_means(whole[0], whole[1], alpha=alpha)
 
 
-def _welch(first: float, first_count: int, second: float, second_count: int) -> tuple[float, float]:
-    """Standard error of the difference and degrees of freedom."""
+def welch(first: float, first_count: float, second: float, second_count: float) -> tuple[float, float]:
+    """Standard error of a difference of two means, and degrees of freedom (Welch 1947), from variances of one unit.
+
+    Raises ValueError where neither group varies.
+    """
     a, b = first / first_count, second / second_count
     if not a + b > 0:
         raise ValueError("all units have the same value")

@@ -9,9 +9,8 @@ from functools import cached_property
 from itertools import combinations_with_replacement
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from retail_spark.stats.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,11 @@ class Moments:
     """Count, means (variables) and sample covariances (variables x variables) of a group of units."""
 
     count: int
-    mean: Floats
-    covariance: Floats
+    mean: Array
+    covariance: Array
 
     @classmethod
-    def of_values(cls, values: Floats) -> Moments:
+    def of_values(cls, values: Array) -> Moments:
         """From an array of units x variables.
 
         >>> Moments.of_values(np.array([[1.0], [3.0]])).covariance.tolist()

@@ -6,6 +6,8 @@ import math
 
 from scipy import optimize, special, stats
 
+from retail_spark.stats.differences import welch
+
 
 def power_of(effect: float, *, variance: float, units: float, ratio: float = 1.0, alpha: float = 0.05) -> float:
     """Probability that a two-sided Welch test finds the effect.
@@ -20,9 +22,8 @@ def power_of(effect: float, *, variance: float, units: float, ratio: float = 1.0
     0.801
     """
     first, second = units / (1 + ratio), units * ratio / (1 + ratio)
-    a, b = variance / first, variance / second
-    freedom = (a + b) ** 2 / (a**2 / (first - 1) + b**2 / (second - 1))
-    critical, shift = float(stats.t.isf(alpha / 2, freedom)), effect / math.sqrt(a + b)
+    error, freedom = welch(variance, first, variance, second)
+    critical, shift = float(stats.t.isf(alpha / 2, freedom)), effect / error
     exact = float(stats.nct.cdf(-critical, freedom, shift)), float(stats.nct.sf(critical, freedom, shift))
     normal = float(special.ndtr(-critical - shift)), float(special.ndtr(shift - critical))
     # scipy's noncentral t has no value far out, where there are thousands of units and the normal is as good

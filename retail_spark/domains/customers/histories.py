@@ -20,7 +20,7 @@ def to_days(sales: DataFrame, *, time_zone: str, currency: str | None) -> DataFr
     """
     is_own = F.lit(True) if currency is None else F.coalesce(F.col("currency") == currency, F.lit(False))
     amount = F.when(is_own, F.col("quantity") * F.col("unit_price"))
-    day = day_of(F.col("sold_at"), time_zone=time_zone)
+    day = day_of("sold_at", time_zone=time_zone)
     return (
         sales.where(F.col("customer_id").isNotNull())
         .groupBy("customer_id", day.alias("day"))

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from retail_spark.domains.customers.cohorts import second_purchases, subscription_ends, to_cohorts, to_curves
 from retail_spark.domains.customers.histories import mean_repeat_spend, to_days, to_histories, to_later
@@ -61,11 +60,10 @@ def customers(run: Run, settings: JobSettings) -> Outcome:
     with run.progress.step("fit"):
         cells = to_cells(data.histories)
         fitted = fit(data.histories, cells, settings=settings, seed=run.seed, compare=True)
-    is_judged = fitted is not None and measured is not None
     return Outcome(
         tables=lambda verdict: _tables(run, settings, data, _scorer(run, verdict, fitted), fitted),
         metrics={} if measured is None else measured.metrics,
-        model=_candidate(data, fitted, measured, run) if is_judged and fitted and measured else None,
+        model=None if fitted is None or measured is None else _candidate(data, fitted, measured, run),
     )
 
 
@@ -189,11 +187,6 @@ def _tables(
 
 
 def _local(run: Run, contract: Contract, rows: pd.DataFrame) -> DataFrame:
-    """A bounded number of rows, as a frame with the contract's own columns."""
-    own = [field for field in contract.schema.fields if field.name in set(rows.columns)]
-    names = [field.name for field in own] or [f.name for f in contract.schema.fields if f.name != "as_of"]
-    kinds = {field.name: field for field in contract.schema.fields}
-    if rows.empty:
-        return frame_of_rows(run.spark, [], T.StructType([kinds[name] for name in names]))
-    columns = [[None if pd.isna(value) else value for value in rows[name].tolist()] for name in names]
-    return frame_of_rows(run.spark, list(zip(*columns, strict=True)), T.StructType([kinds[name] for name in names]))
+    """A bounded number of rows, as a frame with the contract's own columns; what is missing is NULL."""
+    known = [{str(n): None if pd.isna(v) else v for n, v in row.items()} for row in rows.to_dict("records")]
+    return frame_of_rows(run.spark, known, contract.given)

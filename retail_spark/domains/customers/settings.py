@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retail_spark.config.section import Section, setting
+from retail_spark.config.section import Section, TimeZone, setting
 
 
 class ValueSettings(Section):
@@ -33,7 +33,7 @@ class FitSettings(Section):
 class JobSettings(Section):
     """What a purchase day is, how models are judged, and their parts."""
 
-    time_zone: str = setting("UTC", "time zone of the shop, in which days begin and end")
+    time_zone: TimeZone = setting("UTC", "time zone of the shop, in which days begin and end")
     holdout_days: int = setting(
         0, "last days that are held out to judge the model; 0: a third of all, at most 182", unit="days", ge=0
     )

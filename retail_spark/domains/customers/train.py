@@ -16,9 +16,9 @@ from retail_spark.domains.customers.models.gamma_gamma import GammaGamma
 from retail_spark.domains.customers.models.pareto import Pareto
 from retail_spark.domains.customers.served import WEEK, Recipe, ValueModel
 from retail_spark.domains.customers.settings import JobSettings
+from retail_spark.frames.hashing import chance_of
 
 CELL = ("x", "t_x_days", "age_days")
-_BUCKETS = 1_000_003
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,12 @@ def fit(histories: DataFrame, cells: Cells, *, settings: JobSettings, seed: int,
 
 
 def _fit_spend(histories: DataFrame, *, settings: JobSettings, seed: int) -> tuple[GammaGamma | None, pd.DataFrame]:
-    chance = F.pmod(F.xxhash64(F.lit(seed), "customer_id"), F.lit(_BUCKETS)) / F.lit(float(_BUCKETS))
     some = histories.select("customer_id", "x", mean_repeat_spend().alias("mean")).where(F.col("mean").isNotNull())
     total = some.count()
     if total < settings.fit.min_repeaters:
         return None, pd.DataFrame()
     share = settings.fit.max_spend_customers / total
-    sampled = some if share >= 1 else some.where(chance < F.lit(share))
+    sampled = some if share >= 1 else some.where(chance_of("customer_id", seed=seed) < F.lit(share))
     rows = sampled.select("x", "mean").toPandas().sort_values(["x", "mean"])  # a bounded number of them
     most = float(np.quantile(rows["mean"], settings.value.spend_quantile, method="inverted_cdf"))
     rows = rows.assign(mean=rows["mean"].clip(upper=most), customers=1.0)

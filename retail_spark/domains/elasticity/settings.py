@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Literal, Self
-from zoneinfo import available_timezones
 
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
-from retail_spark.config.section import Section, setting
+from retail_spark.config.section import Section, TimeZone, setting
 
 Instrument = Literal["cost", "other_markets"]
 Effects = Literal["store-product + period", "store-product", "none"]
@@ -17,7 +16,7 @@ class JobSettings(Section):
     """How the panel is made, what is estimated and when it is believed, and what prices may be recommended."""
 
     period_days: int = setting(7, "length of a period; weeks begin on Monday", unit="days", ge=1, le=28)
-    time_zone: str = setting("UTC", "time zone of the shop's days")
+    time_zone: TimeZone = setting("UTC", "time zone of the shop's days")
     max_price_ratio: float = setting(
         5.0,
         "a line priced more than so many times above or below the median of its product, and of it in its store, is "
@@ -115,13 +114,6 @@ class JobSettings(Section):
         (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), "discounts that a markdown path may take", unit="share 0..1"
     )
     salvage_share: float = setting(0.0, "worth of a unit left at the end, of its unit cost", unit="share", ge=0, le=1)
-
-    @field_validator("time_zone")
-    @classmethod
-    def _is_a_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError("is not a time zone; write it as Europe/Berlin")
-        return value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

@@ -8,7 +8,6 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from retail_spark.domains.experiments.measures import to_facts, to_values, with_winsorised
 from retail_spark.domains.experiments.models.analyse import Analysis, analyse
@@ -26,7 +25,6 @@ from retail_spark.tables.experiments import DECISIONS, EXPERIMENT_LOOKS, EXPERIM
 from retail_spark.tables.silver import SALES
 
 _MOST_METRICS = 100
-_FILLED = ("as_of", "run_id", "model_version")
 _MOST_ROWS = 1_000_000
 """Of the sums, which the driver holds: experiments x metrics x variants x strata x days."""
 
@@ -173,8 +171,7 @@ def _tables(run: Run, found: Iterable[Analysis]) -> tuple[Write, ...]:
     analyses = list(found)
 
     def frame(contract: Contract, rows: list[dict[str, object]]) -> DataFrame:
-        own = [field for field in contract.schema if field.name not in _FILLED]
-        return frame_of_rows(run.spark, rows, T.StructType(own)).transform(contract.select)
+        return frame_of_rows(run.spark, rows, contract.given).transform(contract.select)
 
     results = [row for analysis in analyses for row in analysis.results]
     looks = [row for analysis in analyses for row in analysis.looks]

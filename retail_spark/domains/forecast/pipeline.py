@@ -47,6 +47,7 @@ from retail_spark.domains.forecast.warm_start import (
 )
 from retail_spark.engine.job import Run
 from retail_spark.errors import InputError
+from retail_spark.frames.periods import day_of
 from retail_spark.modelling.boosters import check_can_train
 from retail_spark.tables.forecast import (
     FORECAST_ACCURACY,
@@ -165,7 +166,7 @@ def baseline_of(recipe: Recipe) -> Recipe:
 
 def days_of(run: Run, settings: JobSettings) -> list[date]:
     """The days on which anything was sold by as_of, in order."""
-    day = F.to_date(F.from_utc_timestamp("sold_at", settings.time_zone)).alias("day")
+    day = day_of("sold_at", time_zone=settings.time_zone).alias("day")
     rows = run.read(SALES).where("quantity > 0").select(day).distinct().orderBy("day").collect()  # dates
     return [row["day"] for row in rows]
 

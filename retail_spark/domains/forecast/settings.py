@@ -10,6 +10,7 @@ from pydantic import model_validator
 from retail_spark.config.section import Section, setting
 from retail_spark.domains.forecast.recipe import REFERENCE, Recipe
 from retail_spark.domains.forecast.series.renamed import newest_names
+from retail_spark.frames.days import Weekday
 
 _USUAL: Mapping[str, Mapping[str, int]] = {
     "day": {"history_periods": 1092, "horizon": 28, "step": 28, "new_periods": 56, "dead_periods": 182,
@@ -37,9 +38,7 @@ class JobSettings(Section):
     """What a period is, what is foretold, by what, and how it is judged."""
 
     frequency: Literal["day", "week", "month"] = setting("week", "length of a period")
-    week_starts_on: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = setting(
-        "monday", "first day of a week"
-    )
+    week_starts_on: Weekday = setting("monday", "first day of a week")
     time_zone: str = setting("UTC", "time zone of the shop's days")
     row_days: int = setting(1, "days that one row of silver.sales covers: 7 where it is weekly, 31 where monthly",
                             unit="days", ge=1, le=31)  # fmt: skip

@@ -21,8 +21,9 @@ from retail_spark.domains.kpis.measures import (
 from retail_spark.domains.kpis.settings import JobSettings
 from retail_spark.engine.job import Job, Outcome, Run, job
 from retail_spark.errors import InputError
+from retail_spark.frames.days import last_whole_day
 from retail_spark.frames.local_rows import frame_of_rows
-from retail_spark.frames.periods import day_of, last_whole_day, week_of
+from retail_spark.frames.periods import day_of, week_of
 from retail_spark.frames.sums import exact_sum
 from retail_spark.lake.contract import Contract
 from retail_spark.lake.write import replace_slice
@@ -54,8 +55,9 @@ def kpis(run: Run, settings: JobSettings) -> Outcome:
     since = last - timedelta(days=settings.report_days - 1) if settings.report_days else shop.first_day
     since = max(since, shop.first_day)
     days = run.spark.range(1).select(F.explode(F.sequence(F.lit(since), F.lit(last))).alias("day"))
-    parts = {"sales": lines, "days": days, **_other_parts(run, settings, products=products, stores=stores)}
-    parts = {name: frame.where(F.col("day") <= F.lit(last)) for name, frame in parts.items()}
+    others = _other_parts(run, settings, products=products, stores=stores)
+    others = {name: frame.where(F.col("day") <= F.lit(last)) for name, frame in others.items()}
+    parts = {"sales": lines, "days": days, **others}
     daily = _figures(parts, F.col("day"), days=1, shop=shop).where(F.col("period") >= F.lit(since))
     week = week_of(F.col("day"), starts_on=settings.week_starts_on)
     first_week = week_of(F.lit(since), starts_on=settings.week_starts_on)
@@ -110,7 +112,7 @@ def _other_parts(run: Run, settings: JobSettings, *, products: DataFrame, stores
         stock = run.read(INVENTORY).transform(with_dimensions, products=products, stores=stores)
         parts["stock"] = stock.withColumn("day", F.col("date"))
     if run.has(SESSIONS):
-        begun = day_of(F.col("started_at"), time_zone=settings.time_zone)
+        begun = day_of("started_at", time_zone=settings.time_zone)
         parts["sessions"] = run.read(SESSIONS).withColumn("day", begun)
     if run.has(MARKETING_SPEND):
         spend = run.read(MARKETING_SPEND).withColumn("day", F.col("date"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from retail_spark.frames.periods import day_of
@@ -20,7 +20,7 @@ def to_lines(sales: DataFrame, *, products: DataFrame, stores: DataFrame, time_z
     shares = [F.col(name) for name in ("on_promotion", "on_display", "on_deal")]
     known = F.coalesce(*shares).isNotNull()
     lines = sales.transform(with_dimensions, products=products, stores=stores).select(
-        day_of(F.col("sold_at"), time_zone=time_zone).alias("day"),
+        day_of("sold_at", time_zone=time_zone).alias("day"),
         "store_id",
         "channel",
         "category",
@@ -41,12 +41,8 @@ def to_lines(sales: DataFrame, *, products: DataFrame, stores: DataFrame, time_z
 
 def with_dimensions(rows: DataFrame, *, products: DataFrame, stores: DataFrame) -> DataFrame:
     """Adds category and channel (`unknown` where there is none) and the product's cost. Same grain."""
-    of_product = products.select("product_id", _or_unknown("category"), F.col("unit_cost").alias("_product_cost"))
-    of_store = stores.select("store_id", _or_unknown("format").alias("channel"))
+    of_product = products.select("product_id", "category", F.col("unit_cost").alias("_product_cost"))
+    of_store = stores.select("store_id", F.col("format").alias("channel"))
     joined = rows.join(of_product, on="product_id", how="left").join(F.broadcast(of_store), on="store_id", how="left")
     missing = {name: F.coalesce(F.col(name), F.lit(UNKNOWN)) for name in ("category", "channel")}
     return joined.withColumns(missing)
-
-
-def _or_unknown(name: str) -> Column:
-    return F.coalesce(F.col(name), F.lit(UNKNOWN)).alias(name)

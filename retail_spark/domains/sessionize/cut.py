@@ -14,6 +14,8 @@ from pyspark.sql import Column, DataFrame, WindowSpec
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
+from retail_spark.frames.periods import day_of
+
 MICROS = 1_000_000
 LATE, AHEAD = "late", "ahead"
 
@@ -108,7 +110,7 @@ def _with_splits(chained: DataFrame, *, rule: Rule) -> DataFrame:
     """Sets _starts also where midnight, another campaign or the cap parts a chain."""
     pieces: dict[str, Column] = {}
     if rule.midnight_in is not None:
-        pieces["_day"] = F.to_date(F.from_utc_timestamp("occurred_at", rule.midnight_in))
+        pieces["_day"] = day_of("occurred_at", time_zone=rule.midnight_in)
     if rule.max_micros is not None:
         pieces["_piece"] = F.expr(f"(_at - _chain_at) div {rule.max_micros:d}")
     split = chained.select("*", *[piece.alias(name) for name, piece in pieces.items()])

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from retail_spark.domains.sessionize.settings import Funnel
 from retail_spark.errors import UsageError
+from retail_spark.frames.periods import day_of
 
 _STATE = "struct<began:array<bigint>,last:array<bigint>,ended:int>"
 
@@ -78,11 +79,6 @@ def to_funnels(sessions: DataFrame, *, funnels: Mapping[str, Funnel], time_zone:
             "conversion_from_start": F.col("sessions") / first,
         }
     )
-
-
-def day_of(time: str, *, time_zone: str) -> Column:
-    """The day of a UTC timestamp in a time zone."""
-    return F.to_date(F.from_utc_timestamp(time, time_zone))
 
 
 def _matches(cut: DataFrame, name: str, funnel: Funnel) -> Column:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from retail_spark.domains.sessionize.bots import Behaviour, with_bot
 from retail_spark.domains.sessionize.channels import with_channel, with_history
 from retail_spark.domains.sessionize.cut import MICROS, Rule, dead_letter_reason, with_sessions
-from retail_spark.domains.sessionize.funnels import day_of, to_funnels, to_steps
+from retail_spark.domains.sessionize.funnels import to_funnels, to_steps
 from retail_spark.domains.sessionize.identities import to_identities
 from retail_spark.domains.sessionize.incremental import Reach, Scope, scope_of, to_changed, with_change, with_kept
 from retail_spark.domains.sessionize.measures import Measures, to_sessions
@@ -22,6 +22,7 @@ from retail_spark.domains.sessionize.spans import to_redirects, with_followed
 from retail_spark.domains.sessionize.stream import MicroBatch, drive
 from retail_spark.engine.job import Job, Outcome, Run, job
 from retail_spark.frames.local_rows import frame_of_rows
+from retail_spark.frames.periods import day_of
 from retail_spark.lake.contract import Contract
 from retail_spark.lake.write import Write, replace_slice, upsert
 from retail_spark.tables.sessionize import (

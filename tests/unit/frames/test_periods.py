@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from retail_spark.frames.periods import last_whole_day
+from retail_spark.frames.days import last_whole_day
 
 
 @pytest.mark.parametrize(

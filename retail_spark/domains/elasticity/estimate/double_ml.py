@@ -15,6 +15,7 @@ from retail_spark.domains.elasticity.estimate.estimate_rows import ESTIMATE_SCHE
 from retail_spark.domains.elasticity.models.least_squares import PRICE, Fit, clustered_by
 from retail_spark.domains.elasticity.panel.cells import UNIT
 from retail_spark.domains.elasticity.settings import JobSettings
+from retail_spark.frames.hashing import chance_of
 from retail_spark.stats.arrays import Array, Codes
 
 _LEAST_ROWS = 200
@@ -27,7 +28,7 @@ def to_double_ml(rows: DataFrame, *, controls: Sequence[str], settings: JobSetti
     """
     per = rows.groupBy("category").agg(F.count(F.lit(1)).alias("_rows"))
     share = F.lit(float(settings.ml_rows)) / F.col("_rows")
-    chance = F.pmod(F.xxhash64(F.lit(seed), *UNIT), F.lit(1_000_003)) / F.lit(1_000_003.0)
+    chance = chance_of(*UNIT, seed=seed)
     drawn = rows.join(F.broadcast(per), on="category", how="inner").where(chance < share)
 
     def finish(some: pd.DataFrame) -> pd.DataFrame:

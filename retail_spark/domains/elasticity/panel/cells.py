@@ -8,6 +8,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
+from retail_spark.frames.periods import day_of
+
 SHARES = ("on_promotion", "on_display", "on_deal")
 UNIT = ("store_id", "product_id")
 CELL = (*UNIT, "period")
@@ -33,7 +35,7 @@ def to_cells(lines: DataFrame, *, days: int, time_zone: str = "UTC") -> DataFram
 
     price, list_price, unit_cost and the shares are means weighted by units; shop currency per unit.
     """
-    day = F.to_date(F.from_utc_timestamp("sold_at", time_zone))
+    day = day_of("sold_at", time_zone=time_zone)
     valid = lines.where("is_valid").withColumn("period", period_of(day, days=days))
 
     def mean(name: str) -> Column:

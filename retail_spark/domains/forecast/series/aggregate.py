@@ -13,6 +13,7 @@ from retail_spark.domains.forecast.features.calendar import period_of
 from retail_spark.domains.forecast.series.panel import KEYS, PAID, PLANNED
 from retail_spark.domains.forecast.series.periods import Clock
 from retail_spark.domains.forecast.series.renamed import newest_names
+from retail_spark.frames.periods import day_of
 
 PARTS = ("quantity", "out", *PAID, *PLANNED, "known")
 _ANY = "*"
@@ -32,7 +33,7 @@ def to_sold(sales: DataFrame, *, clock: Clock, returns: str, renamed: Mapping[st
 
     All rows of a day add up. Days are those of the shop's time zone, however long. `renamed` maps old ids to new.
     """
-    day = F.to_date(F.from_utc_timestamp("sold_at", clock.time_zone))
+    day = day_of("sold_at", time_zone=clock.time_zone)
     is_sale = F.col("quantity") > 0
     units = F.greatest(F.col("quantity"), F.lit(0.0)) if returns == "ignore" else F.col("quantity")
     rows = sales.transform(with_renamed, renamed=renamed).select(

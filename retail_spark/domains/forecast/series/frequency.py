@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from retail_spark.domains.forecast.series.periods import WEEKDAYS
 from retail_spark.domains.forecast.settings import JobSettings
+from retail_spark.frames.days import WEEKDAYS
 
 _FEWEST_WEEKS = 8
 

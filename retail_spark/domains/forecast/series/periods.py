@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
+from retail_spark.frames.days import WEEKDAYS, Weekday, last_whole_day
+
 Frequency = Literal["day", "week", "month"]
 Ints = npt.NDArray[np.int64]
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _EPOCH = date(1970, 1, 1)
 _EPOCH_WEEKDAY = 3
 
@@ -22,7 +22,7 @@ class Clock:
     """How days become periods. `row_days` is the days that one sales row covers (7 where the source is weekly)."""
 
     frequency: Frequency = "week"
-    week_starts_on: str = "monday"
+    week_starts_on: Weekday = "monday"
     time_zone: str = "UTC"
     row_days: int = 1
 
@@ -69,8 +69,7 @@ class Clock:
         West of Greenwich the local day as_of is still running then, so it does not count. A week need not wait for
         its last days where these are `closed` (weekdays, Monday is 0).
         """
-        midnight = datetime.combine(as_of + timedelta(days=1), time(), tzinfo=UTC)
-        last = midnight.astimezone(ZoneInfo(self.time_zone)).date() - timedelta(days=1)
+        last = last_whole_day(as_of, time_zone=self.time_zone)
         period = self.period_of(last)
         ends = self.first_day(period + 1) - timedelta(days=self.row_days)
         while ends.weekday() in closed and ends > self.first_day(period):
